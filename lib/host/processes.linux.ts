@@ -1,0 +1,78 @@
+// Runs programs by execa, each in a process group of its own.
+import type { Readable } from "node:stream";
+import { execa } from "execa";
+import { Failure } from "../core/failure.ts";
+import { BoundedBytes, ByteTail } from "./byte-tail.ts";
+import { openMemoryFile } from "./memory-file.ts";
+import { sendSignal } from "./process-table.ts";
+import {
+  type Processes,
+  type ProcessRequest,
+  type ProcessResult,
+  STDERR_TAIL_BYTES,
+  STDOUT_LIMIT_BYTES,
+} from "./processes.ts";
+
+const TERMINATION_GRACE_MS = 5000;
+
+export function openProcesses(): Processes {
+  return { run };
+}
+
+async function run(request: ProcessRequest): Promise<ProcessResult> {
+  request.signal?.throwIfAborted();
+  const child = start(request);
+  const stderr = new ByteTail(STDERR_TAIL_BYTES);
+  const stdout = new BoundedBytes(request.stdoutLimitBytes ?? STDOUT_LIMIT_BYTES, request.program);
+  const onStdout = request.onStdout ?? ((chunk: Uint8Array) => stdout.push(chunk));
+  const streams = [child.stdout, child.stderr];
+  const finished = Promise.all([
+    drain(child.stdout, onStdout),
+    drain(child.stderr, (chunk) => stderr.push(chunk)),
+  ]).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
+  // Whoever is left in the group would hold the pipes open, and us with them.
+  child.nodeChildProcess.once("exit", () => {
+    if (child.pid !== undefined) sendSignal(-child.pid, "SIGKILL");
+    if (request.signal?.aborted === true) for (const stream of streams) stream.destroy();
+  });
+  const [ended, output] = await Promise.allSettled([child, finished]);
+  request.signal?.throwIfAborted();
+  if (ended.status === "rejected") throw ended.reason;
+  const { code, exitCode, signal } = ended.value;
+  if (exitCode === undefined && signal === undefined) throw cannotStart(request, code);
+  if (output.status === "rejected") throw output.reason;
+  return { exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.text() };
+}
+
+function start(request: ProcessRequest) {
+  using held = new DisposableStack();
+  // execa passes any descriptor on, but its types know those below 10 only.
+  const fds = (request.descriptors ?? []).map((bytes) => held.use(openMemoryFile(bytes)).fd as 3);
+  const child = execa(request.program, request.args, {
+    env: { ...request.env, ...request.attempt?.env },
+    extendEnv: false,
+    ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
+    ...(request.signal === undefined ? {} : { cancelSignal: request.signal }),
+    stdio: ["pipe", "pipe", "pipe", ...fds],
+    input: request.stdin ?? "",
+    encoding: "buffer",
+    buffer: false,
+    reject: false,
+    killDescendants: true,
+    forceKillAfterDelay: TERMINATION_GRACE_MS,
+  });
+  if (child.pid !== undefined) request.attempt?.record(child.pid);
+  return child;
+}
+
+async function drain(stream: Readable, take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {
+  for await (const chunk of stream) await take(chunk as Uint8Array);
+}
+
+function cannotStart(request: ProcessRequest, code: string | undefined): Failure {
+  const why = code === "ENOENT" ? "there is no such program (or its working directory is gone)" : code;
+  return new Failure("unavailable", `Cannot start "${request.program}": ${why ?? "the system refused it"}`);
+}
