@@ -1,0 +1,82 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isFailure } from "../core/failure.ts";
+import { quotasContract } from "./quotas.contract.ts";
+import { FakeQuotas } from "./quotas.fake.ts";
+import { linuxQuotas } from "./quotas.linux.ts";
+import { quotaRemedies } from "./quotas.ts";
+
+quotasContract("memory twin", () => {
+  const quotas = new FakeQuotas();
+  quotas.makeDirectory("/root");
+  return {
+    quotas,
+    root: "/root",
+    makeDirectory: (target) => quotas.makeDirectory(target),
+    writeFile: (target, bytes) => quotas.writeFile(target, bytes),
+    remove: (target) => quotas.remove(target),
+    dispose: () => quotas.remove("/root"),
+  };
+});
+
+describe("FakeQuotas", () => {
+  it("without support refuses limits, and says which condition fails", async () => {
+    const remedy = quotaRemedies["not-xfs"];
+    const quotas = new FakeQuotas({ enforced: false, condition: "not-xfs", remedy });
+    await expect(quotas.setLimits("/", 1, { bytes: 1, inodes: 1 })).rejects.toThrow(/not-xfs; keep the root/);
+  });
+});
+
+describe("linuxQuotas on a file system that is not XFS", () => {
+  let folder: string;
+  beforeEach(() => {
+    // Not the folder of temporary files, which may well lie on XFS.
+    folder = mkdtempSync(path.join("/dev/shm", "larder-quotas-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("readSupport() names the condition and the remedy", async () => {
+    expect(await linuxQuotas.readSupport(folder)).toEqual({
+      enforced: false,
+      condition: "not-xfs",
+      remedy: quotaRemedies["not-xfs"],
+    });
+  });
+
+  it("setLimits(), readQuota() and list() refuse as unsupported, naming both", async () => {
+    const calls = [
+      linuxQuotas.setLimits(folder, 1, { bytes: 4096, inodes: 1 }),
+      linuxQuotas.clearLimits(folder, 1),
+      linuxQuotas.readQuota(folder, 1),
+      linuxQuotas.list(folder),
+    ];
+    for (const call of calls) {
+      const error: unknown = await call.catch((error: unknown) => error);
+      expect(isFailure(error, "unsupported")).toBe(true);
+      expect(String(error)).toContain(`"${folder}": not-xfs; keep the root on XFS`);
+    }
+  });
+
+  it("setProject() never follows a symbolic link", async () => {
+    mkdirSync(path.join(folder, "real"));
+    symlinkSync("real", path.join(folder, "link"));
+    await expect(linuxQuotas.setProject(path.join(folder, "link"), 7)).rejects.toEqual(
+      expect.toSatisfy((error) => isFailure(error, "invalid")),
+    );
+  });
+
+  it("leaves no descriptor open, whatever fails", async () => {
+    const before = openDescriptors();
+    for (let n = 0; n < 50; n++) {
+      await linuxQuotas.list(folder).catch(() => {});
+      await linuxQuotas.readSupport(folder);
+      await linuxQuotas.readProject(path.join(folder, "missing")).catch(() => {});
+    }
+    expect(openDescriptors()).toBeLessThanOrEqual(before + 1);
+  });
+});
+
+function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
