@@ -1,0 +1,131 @@
+// System calls that may wait for a disk, each in a thread where its waiting holds up nobody else.
+import { Worker } from "node:worker_threads";
+import type { OverlayCall } from "./mount-calls.ts";
+
+export type BlockingCall =
+  | { readonly kind: "unmount"; readonly target: string }
+  | { readonly kind: "syncfs"; readonly path: string }
+  | OverlayCall;
+
+/** What the thread answers; an error's own fields do not survive being sent as an Error. */
+export type BlockingAnswer = {
+  readonly error?: { readonly message: string; readonly code?: string | undefined; readonly detail?: string };
+};
+
+/** Runs calls as if alone. Rejects with the system call's error (`code`; `detail` is what the kernel said in words). */
+export interface Blocking {
+  run(call: BlockingCall): Promise<void>;
+}
+
+type Waiting = { readonly call: BlockingCall; readonly settle: (answer: BlockingAnswer) => void };
+type Thread = {
+  readonly worker: Worker;
+  state: "starting" | "idle" | "prompt" | "slow";
+  job?: Waiting | undefined;
+};
+
+/**
+ * One thread does for calls that take their usual fraction of a millisecond. When all threads have been at a call
+ * for longer than `patienceMs`, another is started, so that a hung call costs the next one no more than that.
+ */
+export class BlockingThreads implements Blocking, AsyncDisposable {
+  readonly #threads = new Set<Thread>();
+  readonly #waiting: Waiting[] = [];
+  readonly #patienceMs: number;
+
+  constructor(options: { readonly patienceMs: number }) {
+    this.#patienceMs = options.patienceMs;
+  }
+
+  run(call: BlockingCall): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = ({ error }: BlockingAnswer) => {
+        if (error === undefined) resolve();
+        else reject(Object.assign(new Error(error.message), { code: error.code, detail: error.detail }));
+      };
+      this.#waiting.push({ call, settle });
+      this.#dispatch();
+    });
+  }
+
+  /** How many threads there are, for tests and the metrics. */
+  get threads(): number {
+    return this.#threads.size;
+  }
+
+  /** Ends the threads that are idle; one that hangs in the kernel ends when its call does, and nobody waits for it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(
+      [...this.#threads].filter(({ job }) => job === undefined).map((thread) => this.#end(thread)),
+    );
+    for (const thread of this.#threads) void this.#end(thread);
+  }
+
+  #dispatch(): void {
+    for (const thread of this.#threads) if (thread.state === "idle") this.#give(thread);
+    const threads = [...this.#threads];
+    if (this.#waiting.length > 0 && threads.every(({ state }) => state === "slow")) this.#start();
+  }
+
+  #give(thread: Thread): void {
+    const job = this.#waiting.shift();
+    if (job === undefined) return;
+    thread.job = job;
+    thread.state = "prompt";
+    thread.worker.ref();
+    thread.worker.postMessage(job.call);
+    const patience = setTimeout(() => {
+      if (thread.job !== job) return;
+      thread.state = "slow";
+      this.#dispatch();
+    }, this.#patienceMs);
+    patience.unref();
+  }
+
+  #start(): void {
+    const worker = new Worker(new URL("./blocking.worker.ts", import.meta.url), {
+      execArgv: [],
+      // The calls open descriptors that Node does not know of.
+      trackUnmanagedFds: false,
+      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+    });
+    const thread: Thread = { worker, state: "starting" };
+    this.#threads.add(thread);
+    // Its first message only says that it is ready.
+    worker.on("message", (answer: BlockingAnswer) => this.#finish(thread, answer));
+    worker.on("error", (error) => this.#lose(thread, String(error)));
+    worker.on("exit", () => this.#lose(thread, "the thread for system calls ended"));
+  }
+
+  #finish(thread: Thread, answer: BlockingAnswer): void {
+    const { job } = thread;
+    thread.job = undefined;
+    job?.settle(answer);
+    this.#rest(thread);
+  }
+
+  #rest(thread: Thread): void {
+    thread.state = "idle";
+    this.#dispatch();
+    if (thread.job !== undefined) return;
+    thread.worker.unref();
+    const idle = [...this.#threads].filter(({ state }) => state === "idle");
+    if (idle.length > 1) void this.#end(thread);
+  }
+
+  #lose(thread: Thread, message: string): void {
+    if (!this.#threads.delete(thread)) return;
+    thread.job?.settle({ error: { message } });
+    // One that cannot even start would fail again and again: those who wait are told.
+    if (thread.state === "starting")
+      for (const { settle } of this.#waiting.splice(0)) settle({ error: { message } });
+    else this.#dispatch();
+  }
+
+  async #end(thread: Thread): Promise<void> {
+    this.#threads.delete(thread);
+    thread.job?.settle({ error: { message: "the threads for system calls were closed" } });
+    thread.worker.unref();
+    await thread.worker.terminate();
+  }
+}
