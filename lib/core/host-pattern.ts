@@ -1,0 +1,22 @@
+// Patterns of registry hosts, as the settings name them.
+
+/** A host with or without a port, `*.` before it for any one label, or `*` for every host. */
+export const HOST_PATTERN =
+  /^(?:\*|(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?)$/i;
+
+const HUB_NAMES = ["index.docker.io", "registry-1.docker.io"];
+
+/** Whether `pattern` means `host`; Docker Hub is docker.io under all of its names. */
+export function fitsHost(pattern: string, host: string): boolean {
+  if (pattern === "*") return true;
+  const wanted = nameOf(pattern);
+  const name = nameOf(host);
+  if (!wanted.startsWith("*.")) return wanted === name;
+  const dot = name.indexOf(".");
+  return dot > 0 && name.slice(dot) === wanted.slice(1);
+}
+
+function nameOf(host: string): string {
+  const name = host.toLowerCase();
+  return HUB_NAMES.includes(name) ? "docker.io" : name;
+}

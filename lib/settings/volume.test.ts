@@ -1,0 +1,152 @@
+import { describe, expect, it } from "vitest";
+import { isFailure } from "../core/failure.ts";
+import { parseNode } from "./node.ts";
+import { parseVolume } from "./volume.ts";
+
+const node = parseNode(
+  "registries: [{ match: lax.example, allowPlainHttp: true, allowInsecure: true }, { match: plain.example, plainHttp: true }]",
+  { LARDER_NODE: "n" },
+);
+const reference = "r.example/a:b";
+const parse = (attributes: Record<string, string>) => parseVolume(new Map(Object.entries(attributes)), node);
+
+function problemsOf(attributes: Record<string, string>): string {
+  try {
+    parse(attributes);
+  } catch (error) {
+    if (isFailure(error, "invalid")) return error.message;
+    throw error;
+  }
+  return "";
+}
+
+describe("parseVolume()", () => {
+  it("needs nothing but a reference", () => {
+    expect(parse({ reference })).toEqual({
+      reference: { host: "r.example", repository: "a", tag: "b" },
+      layout: "overlay",
+      plainHttp: false,
+      insecure: false,
+    });
+  });
+
+  it("reads every attribute", () => {
+    expect(
+      parse({
+        reference: "lax.example/a",
+        "pull-policy": "Never",
+        "media-types": "a/b, application/vnd.x.y+gzip",
+        platform: "linux/aarch64",
+        layout: "copy",
+        "plain-http": "true",
+        insecure: "True",
+      }),
+    ).toEqual({
+      reference: { host: "lax.example", repository: "a", tag: "latest" },
+      pullPolicy: "Never",
+      mediaTypes: ["a/b", "application/vnd.x.y+gzip"],
+      platform: { os: "linux", architecture: "arm64" },
+      layout: "copy",
+      plainHttp: true,
+      insecure: true,
+    });
+  });
+
+  it("reads the attributes of csi-driver-oras", () => {
+    expect(
+      parse({
+        "oras.artifact.reference": "lax.example/a",
+        "oras.artifact.layers.mediatype": "a/b,c/d",
+        "oras.options.pullalways": "true",
+        "oras.options.plainhttp": "true",
+        "oras.options.insecure": "true",
+        "oras.options.concurrency": "4",
+      }),
+    ).toMatchObject({ mediaTypes: ["a/b", "c/d"], pullPolicy: "Always", plainHttp: true, insecure: true });
+    expect(parse({ reference, "oras.options.pullalways": "false" }).pullPolicy).toBe("IfNotPresent");
+  });
+
+  it("leaves Kubernetes' own keys alone", () => {
+    expect(
+      parse({
+        reference,
+        "csi.storage.k8s.io/pod.uid": "1",
+        "csi.storage.k8s.io/ephemeral": "true",
+        "storage.kubernetes.io/csiProvisionerIdentity": "x",
+      }).layout,
+    ).toBe("overlay");
+  });
+
+  it("tells every problem at once", () => {
+    const told = problemsOf({
+      refrence: "x",
+      platform: "linux",
+      layout: "flat",
+      insecure: "maybe",
+      size: "2Gi",
+    });
+    for (const problem of [
+      '"refrence" is unknown; the nearest is "reference"',
+      "reference is missing",
+      'platform: Cannot read the platform "linux"',
+      'layout "flat" is refused',
+      'insecure: Cannot read "maybe" as a switch',
+      '"size" is not supported yet',
+    ]) {
+      expect(told).toContain(problem);
+    }
+  });
+
+  it.each([
+    [{}, "reference is missing"],
+    [{ reference: "nginx" }, 'Cannot read the reference "nginx"'],
+    [{ reference, pullPolicy: "Always" }, '"pullPolicy" is unknown; the nearest is "pull-policy"'],
+    [{ reference, "pull-policy": "always" }, 'pull-policy "always" is refused'],
+    [{ reference, "oras.options.pullalways": "often" }, 'pull-policy "often" is refused'],
+    [{ reference, "media-types": "a/b,,c/d" }, 'the media type ""'],
+    [{ reference, "media-types": "" }, 'the media type ""'],
+    [{ reference, __proto__x: "" }, '"__proto__x" is unknown'],
+    [{ reference, cache: "npm" }, '"cache" is unknown'],
+    [{ reference, "": "x" }, '"" is unknown'],
+    [
+      { reference, "oras.artifact.reference": "r.example/c" },
+      '"reference" and "oras.artifact.reference" contradict',
+    ],
+    [{ reference, "oras.options.pullalways": "true", "pull-policy": "Never" }, "contradict each other"],
+    [{ reference, "plain-http": "true" }, '"plain-http" is not allowed for r.example; ask'],
+    [{ reference, insecure: "1" }, '"insecure" is not allowed for r.example; ask'],
+    [{ reference: "plain.example/a", insecure: "true" }, '"insecure" is not allowed for plain.example'],
+    [{ reference, writable: "true" }, '"writable" is not supported yet'],
+    [{ reference, uid: "0" }, '"uid" is not supported yet'],
+  ] as ReadonlyArray<readonly [Record<string, string>, string]>)("refuses %j", (attributes, problem) => {
+    expect(problemsOf(attributes)).toContain(problem);
+  });
+
+  it("takes a key such as __proto__ for an unknown name", () => {
+    expect(() =>
+      parseVolume(
+        new Map([
+          ["reference", reference],
+          ["__proto__", "x"],
+        ]),
+        node,
+      ),
+    ).toThrow('"__proto__" is unknown');
+    expect(() =>
+      parseVolume(
+        new Map([
+          ["reference", reference],
+          ["constructor", "x"],
+        ]),
+        node,
+      ),
+    ).toThrow("is unknown");
+  });
+
+  it("takes what is said twice alike, and what is so anyway", () => {
+    expect(
+      parse({ reference, "oras.artifact.reference": reference, writable: "false", size: "1Gi" }).layout,
+    ).toBe("overlay");
+    expect(parse({ reference: "plain.example/a", "plain-http": "true" }).plainHttp).toBe(true);
+  });
+});
