@@ -1,0 +1,73 @@
+// A whole door on a socket of its own, over journeys that a test writes.
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { identityService } from "../identity.ts";
+import { type Journeys, nodeService } from "../node.ts";
+import type { CallMeter, Log } from "../ports.ts";
+import { type Door, openServer } from "../server.ts";
+import type { Service } from "../service.ts";
+import { openSocket } from "../socket.ts";
+import { type DoorClient, openClient } from "./client.ts";
+
+export type Line = {
+  readonly level: keyof Log;
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
+};
+export type Measured = Parameters<CallMeter["observe"]>[0];
+
+export interface TestDoor extends AsyncDisposable {
+  readonly directory: string;
+  readonly socket: string;
+  readonly door: Door;
+  readonly client: DoorClient;
+  readonly lines: readonly Line[];
+  readonly measured: readonly Measured[];
+}
+
+export const DRIVER = "csi.larder.test";
+
+export function openTestLog(): { readonly log: Log; readonly lines: readonly Line[] } {
+  const lines: Line[] = [];
+  const at =
+    (level: keyof Log) =>
+    (message: string, fields = {}) => {
+      lines.push({ level, message, fields });
+    };
+  return { log: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }, lines };
+}
+
+export function servicesOver(journeys: Partial<Journeys>): Service[] {
+  const missing = () => Promise.reject(new Error("The test did not expect this journey"));
+  const all = { publish: missing, unpublish: missing, stats: missing, ...journeys };
+  return [
+    identityService({ driver: DRIVER, version: "0.0.0-test", isReady: () => true }),
+    nodeService({ driver: DRIVER, node: "node-1", journeys: all }),
+  ];
+}
+
+export async function openTestDoor(journeys: Partial<Journeys> = {}): Promise<TestDoor> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), "larder-door-"));
+  const { log, lines } = openTestLog();
+  const measured: Measured[] = [];
+  const meter = { observe: (call: Measured) => void measured.push(call) };
+  const door = openServer({ log, meter, now: Date.now }, servicesOver(journeys));
+  const at = path.join(directory, "csi.sock");
+  const socket = await openSocket(at, { accept: door.accept });
+  const client = openClient(at);
+  return {
+    directory,
+    socket: at,
+    door,
+    client,
+    lines,
+    measured,
+    [Symbol.asyncDispose]: async () => {
+      client[Symbol.dispose]();
+      await socket[Symbol.asyncDispose]();
+      await door.close(0);
+      await rm(directory, { recursive: true });
+    },
+  };
+}
