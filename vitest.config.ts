@@ -1,15 +1,16 @@
-// What runs as a test, and in what order of patience. `*.vm.test.ts` runs in tools/vm only: it needs a machine of its own.
+// What runs as a test, and in what order of patience.
 import { defineConfig } from "vitest/config";
 
 const rooms = ["lib", "csi", "tools", "e2e"];
-const inMachine = process.env["LARDER_VM_XFS"] !== undefined;
+/** tools/test-vm.ts asks for those that need a machine of their own: `vm.test` runs in it, `power.test` cuts its power. */
+const tests = process.env["LARDER_TESTS"] ?? "test";
 /** How many times slower than a machine of its own the emulated one is. */
 const slowness = Number(process.env["LARDER_VM_SLOWNESS"] ?? 1);
 
 export default defineConfig({
   test: {
-    include: rooms.map((room) => `${room}/**/*.${inMachine ? "vm.test" : "test"}.ts`),
-    exclude: inMachine ? [] : ["**/*.vm.test.ts"],
+    include: rooms.map((room) => `${room}/**/*.${tests}.ts`),
+    exclude: tests === "test" ? ["**/*.vm.test.ts", "**/*.power.test.ts"] : [],
     pool: "forks",
     testTimeout: 60_000 * slowness,
     hookTimeout: 120_000 * slowness,

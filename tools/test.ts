@@ -1,8 +1,9 @@
 // make test: every test, in a mount namespace of its own, so that nothing it mounts can outlive it.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { formatTotals } from "./totals.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "larder-tests-"));
 const report = path.join(folder, "report.json");
@@ -20,11 +21,7 @@ if (run.error) {
   process.exit(1);
 }
 try {
-  const totals = JSON.parse(readFileSync(report, "utf8")) as Record<string, number>;
-  const skipped = (totals["numPendingTests"] ?? 0) + (totals["numTodoTests"] ?? 0);
-  console.log(
-    `${totals["numPassedTests"]} passed, ${totals["numFailedTests"]} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
-  );
+  console.log(formatTotals([report]));
 } finally {
   rmSync(folder, { recursive: true });
 }
