@@ -1,11 +1,11 @@
 // System calls that may wait for a disk, each in a thread where its waiting holds up nobody else.
 import { Worker } from "node:worker_threads";
-import type { OverlayCall } from "./mount-calls.ts";
+import type { OverlayRequest } from "./mounts.ts";
 
 export type BlockingCall =
   | { readonly kind: "unmount"; readonly target: string }
   | { readonly kind: "syncfs"; readonly path: string }
-  | OverlayCall;
+  | (OverlayRequest & { readonly kind: "overlay" });
 
 /** What the thread answers; an error's own fields do not survive being sent as an Error. */
 export type BlockingAnswer = {

@@ -2,7 +2,8 @@
 import { parentPort } from "node:worker_threads";
 import type { BlockingAnswer, BlockingCall } from "./blocking.ts";
 import { errorCode } from "./errno.ts";
-import { mountOverlay, syncFilesystem, unmount } from "./mount-calls.ts";
+import { syncFilesystem, unmount } from "./mount-calls.ts";
+import { mountOverlay } from "./overlay-calls.ts";
 
 function perform(call: BlockingCall): void {
   switch (call.kind) {

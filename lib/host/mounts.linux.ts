@@ -90,6 +90,12 @@ function mountFailure(error: unknown, attempt: string, unfit: string): unknown {
         `${attempt}: this node's kernel cannot; use Linux 5.15 or newer${told}`,
         { cause: error },
       );
+    case "E2BIG":
+      return new Failure(
+        "unsupported",
+        `${attempt}: it has more layers than this node's kernel takes; use Linux 6.8 or newer, or layout: copy`,
+        { cause: error },
+      );
     case "EINVAL":
       return new Failure("unsupported", `${attempt}: ${unfit}${told}`, { cause: error });
     case "ENOSPC":

@@ -1,0 +1,81 @@
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BlockingThreads } from "./blocking.ts";
+import { checked, cpath, libcFunction } from "./libc.ts";
+import { unmount } from "./mount-calls.ts";
+
+const mount = libcFunction(
+  "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)",
+);
+
+/** A file system that answers nothing until it is let go of: every call on it hangs, as on a disk that is gone. */
+function openHangingMount(target: string): Disposable {
+  mkdirSync(target);
+  const fd = openSync("/dev/fuse", "r+");
+  const options = `fd=${fd},rootmode=40000,user_id=0,group_id=0`;
+  checked("mount", mount(cpath("fuse"), cpath(target), cpath("fuse"), 0, cpath(options)));
+  return { [Symbol.dispose]: () => closeSync(fd) };
+}
+
+const polled = async (holds: () => boolean) => {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe("BlockingThreads", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(os.tmpdir(), "larder-blocking-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const sync = (blocking: BlockingThreads, at = folder) => blocking.run({ kind: "syncfs", path: at });
+
+  it("run() rejects with the system call's error, and goes on", async () => {
+    await using blocking = new BlockingThreads({ patienceMs: 60_000 });
+    const failure = { code: "ENOENT", message: expect.stringContaining("ENOENT") };
+    await expect(sync(blocking, path.join(folder, "none"))).rejects.toMatchObject(failure);
+    await sync(blocking);
+  });
+
+  it("run() asked a hundred times at once needs one thread", async () => {
+    await using blocking = new BlockingThreads({ patienceMs: 60_000 });
+    const calls = Array.from({ length: 100 }, () => sync(blocking, "/proc"));
+    expect(blocking.threads).toBe(1);
+    await Promise.all(calls);
+    expect(blocking.threads).toBe(1);
+  });
+
+  describe.runIf(process.getuid?.() === 0)("when calls hang", () => {
+    const hanging = () => path.join(folder, "hanging");
+    let released: Disposable;
+    beforeEach(() => {
+      released = openHangingMount(hanging());
+    });
+    afterEach(() => unmount(hanging()));
+
+    it("run() lets others pass, however many hang, and ends the spare threads when they stop hanging", async () => {
+      await using blocking = new BlockingThreads({ patienceMs: 1 });
+      const hung = Array.from({ length: 3 }, () =>
+        sync(blocking, hanging()).catch((error: unknown) => error),
+      );
+      await Promise.all(Array.from({ length: 10 }, () => sync(blocking, "/proc")));
+      expect(blocking.threads).toBeGreaterThanOrEqual(4);
+      released[Symbol.dispose]();
+      for (const error of await Promise.all(hung)) expect(error).toBeInstanceOf(Error);
+      await sync(blocking, "/proc");
+      await polled(() => blocking.threads === 1);
+    });
+
+    it("dispose does not wait for a hung call; its caller is told", async () => {
+      const blocking = new BlockingThreads({ patienceMs: 1 });
+      const hung = sync(blocking, hanging());
+      const told = expect(hung).rejects.toThrow(/closed/);
+      await sync(blocking, "/proc");
+      await blocking[Symbol.asyncDispose]();
+      await told;
+      released[Symbol.dispose]();
+    });
+  });
+});
