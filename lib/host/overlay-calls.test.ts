@@ -83,8 +83,10 @@ describe.runIf(process.getuid?.() === 0)("mountByOptions(), the way of kernels b
     mountByOptions(request);
     const older = said(mounted()[0]?.options);
     unmount(at("t"));
-    rmSync(at("w"), { recursive: true });
-    mkdirSync(at("w"));
+    for (const name of ["u", "w"]) {
+      rmSync(at(name), { recursive: true });
+      mkdirSync(at(name));
+    }
     mountOverlay(request);
     expect(older).toContain("redirect_dir=nofollow");
     expect(older.join()).toContain("volatile");
