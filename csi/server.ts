@@ -3,7 +3,8 @@ import type { Duplex } from "node:stream";
 import type { ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { logVerbosity, Server, ServerCredentials, setLogger, setLogVerbosity, status } from "@grpc/grpc-js";
 import { Failure } from "../lib/core/failure.ts";
-import type { CallMeter, Log } from "./ports.ts";
+import type { Log, LogLevel } from "../lib/host/log.ts";
+import type { CallMeter } from "./ports.ts";
 import { describeRequest, scrub } from "./redact.ts";
 import { checkRequest } from "./request-check.ts";
 import { checkService, type Method, type Service } from "./service.ts";
@@ -131,7 +132,7 @@ function codeOf({ call, answer }: Finished, now: number): string {
   return answer.reason === "pending" ? "PENDING" : nameOf(answer.code);
 }
 
-function levelOf({ method, answer }: Finished): keyof Log {
+function levelOf({ method, answer }: Finished): LogLevel {
   if (answer.code === status.OK) return method.quiet ? "debug" : "info";
   if (answer.reason === undefined) return "error";
   return answer.reason === "pending" || answer.reason === "busy" ? "info" : "warn";

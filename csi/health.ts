@@ -1,0 +1,95 @@
+// Tells over HTTP whether the plugin lives, whether it is ready, and what it has counted.
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Failure } from "../lib/core/failure.ts";
+
+export type HealthDeps = {
+  /** Whether clients reach the door; that this is asked at all shows that the event loop turns. */
+  readonly isAlive: () => Promise<boolean>;
+  /** Why the plugin is not ready; nothing when it is. */
+  readonly problems: () => readonly string[];
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+};
+
+export interface Health extends AsyncDisposable {
+  /** With the port that was chosen where the address asked for any. */
+  readonly address: string;
+}
+
+type Page = { readonly status: number; readonly type: string; readonly text: string };
+
+/** Serves `/healthz`, `/readyz` and `/metrics`. Throws `invalid` for the address, `in-use` where it is taken. */
+export async function openHealth(address: string, deps: HealthDeps): Promise<Health> {
+  const { host, port } = parseAddress(address);
+  const server = createServer({ requestTimeout: 10_000 }, serve(deps));
+  try {
+    server.listen(port, host);
+    await once(server, "listening");
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      code === "EADDRINUSE" ? "another process has that port; set another in metrics.address" : message;
+    throw new Failure("in-use", `Cannot serve metrics at "${address}": ${why}`, { cause });
+  }
+  const bound = server.address() as AddressInfo;
+  return {
+    address: `${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`,
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** `host:port`, or `:port` for every address of the node. */
+function parseAddress(text: string): { host: string | undefined; port: number } {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]*)):([0-9]{1,5})$/i.exec(text) ?? [];
+  const port = Number(digits ?? Number.NaN);
+  if (Number.isNaN(port) || port > 65_535) {
+    throw new Failure("invalid", `Cannot serve metrics at "${text}": write host:port or :port`);
+  }
+  const host = bracketed ?? plain;
+  return { host: host === "" ? undefined : host, port };
+}
+
+function serve(deps: HealthDeps): RequestListener {
+  return (request, response) => {
+    void pageFor(deps, request.method ?? "", request.url ?? "").then(({ status, type, text }) => {
+      response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) });
+      response.end(request.method === "HEAD" ? "" : text);
+    });
+  };
+}
+
+async function pageFor(deps: HealthDeps, method: string, url: string): Promise<Page> {
+  if (method !== "GET" && method !== "HEAD") return plain(405, "Only GET is answered here");
+  try {
+    const path = url.replace(/\?.*$/s, "");
+    if (path === "/healthz") return await livePage(deps);
+    if (path === "/readyz") return readyPage(deps);
+    if (path === "/metrics")
+      return { status: 200, type: deps.metrics.contentType, text: await deps.metrics.text() };
+    return plain(404, "There are /healthz, /readyz and /metrics here");
+  } catch {
+    return plain(500, "Cannot tell: the plugin met an error of its own");
+  }
+}
+
+async function livePage({ isAlive }: HealthDeps): Promise<Page> {
+  return (await isAlive()) ? plain(200, "ok") : plain(503, "The socket is not where clients look for it");
+}
+
+function readyPage({ problems }: HealthDeps): Page {
+  const found = problems();
+  return found.length === 0 ? plain(200, "ok") : plain(503, found.join("\n"));
+}
+
+const plain = (status: number, text: string): Page => ({
+  status,
+  type: "text/plain; charset=utf-8",
+  text: `${text}\n`,
+});
