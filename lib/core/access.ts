@@ -13,7 +13,7 @@ export type Access = {
   readonly host: string;
   readonly repository: string;
   readonly credentials?: Credentials;
-  /** Where the credentials came from, in words for messages: `pull secret "acme-pull"`, `the node's settings`. */
+  /** Where the credentials came from, in words to stand after "the": `pull secret "acme-pull"`. */
   readonly origin?: string;
   readonly plainHttp?: boolean;
   readonly insecure?: boolean;
