@@ -55,9 +55,9 @@ export class Fields {
     return this.optionalText(name) ?? this.#missing(name);
   }
 
-  optionalBoolean(name: string): boolean | undefined {
-    const value = this.#value(name);
-    if (value !== undefined && typeof value !== "boolean") throw this.refuse(name, "is not true or false");
+  boolean(name: string): boolean {
+    const value = this.#value(name) ?? this.#missing(name);
+    if (typeof value !== "boolean") throw this.refuse(name, "is not true or false");
     return value;
   }
 

@@ -1,5 +1,6 @@
 // What a pod says about an inline volume: its attributes, under our names or those of csi-driver-oras.
 import { z } from "zod";
+import { ownAttributes } from "../core/attributes.ts";
 import { Failure } from "../core/failure.ts";
 import { parsePlatform } from "../core/platform.ts";
 import { parseReference } from "../core/reference.ts";
@@ -80,8 +81,6 @@ const LATER: ReadonlyMap<string, string | undefined> = new Map([
   ["mode", undefined],
 ]);
 
-const KUBERNETES = /^(?:csi\.)?storage\.(?:k8s|kubernetes)\.io\//;
-
 /**
  * The settings that a volume's attributes spell; keys of Kubernetes' own are passed over.
  * Throws `invalid` with every problem at once.
@@ -120,8 +119,8 @@ function nameAttributes(
 ): ReadonlyMap<string, string> {
   const named = new Map<string, string>();
   const saidAs = new Map<string, string>();
-  for (const [key, value] of attributes) {
-    if (KUBERNETES.test(key) || key === WITHOUT_EFFECT) continue;
+  for (const [key, value] of ownAttributes(attributes)) {
+    if (key === WITHOUT_EFFECT) continue;
     const name = ALIASES.get(key) ?? key;
     const problem = LATER.has(name) ? refusedYet(name, value) : refusedName(name);
     if (problem !== undefined) problems.push(problem);

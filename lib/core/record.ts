@@ -1,0 +1,85 @@
+// The Record of an inline Volume: the small file that says it exists.
+import { createHash } from "node:crypto";
+import type { Digest } from "./digest.ts";
+import { Failure } from "./failure.ts";
+import { parseFields, type Refuse } from "./fields.ts";
+
+/** One Volume at one target. Never holds a secret. */
+export type InlineRecord = {
+  readonly kind: "inline";
+  readonly volumeId: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Whether a pod's own spec made it (and its id is one pod's), or a PersistentVolume. */
+  readonly ephemeral: boolean;
+  readonly podUid?: string;
+  /** The access mode it was published for, in the door's words. */
+  readonly mode: string;
+  /** The volume's own, without what Kubernetes adds. */
+  readonly attributes: ReadonlyMap<string, string>;
+  /** Roots of collection: what the reference meant, and the Tree made of it. */
+  readonly digest: Digest;
+  readonly treeKey: Digest;
+  /** The boot during which it was mounted. */
+  readonly boot: string;
+};
+
+const VERSION = 1;
+
+/** The file that holds the Record of a Volume at a target; ids are any text, so they are hashed. */
+export function recordName(volumeId: string, target: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([volumeId, target]))
+    .digest("hex");
+}
+
+/** The bytes that parseRecord() reads. */
+export function formatRecord(record: InlineRecord): Uint8Array {
+  const { attributes, ...rest } = record;
+  const text = JSON.stringify({ version: VERSION, ...rest, attributes: Object.fromEntries(attributes) });
+  return new TextEncoder().encode(`${text}\n`);
+}
+
+/**
+ * The Record that a file holds; `name` is for the message.
+ * Throws `corrupt` for what no release wrote, `unsupported` for what a newer one did.
+ */
+export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
+  const refuse: Refuse = (why, reason = "corrupt") =>
+    new Failure(
+      reason === "invalid" ? "corrupt" : reason,
+      `Cannot read the record "${name}": ${why}; run the release that wrote it, or remove it with its volume`,
+    );
+  const fields = parseFields(bytes, refuse);
+  const version = fields.count("version");
+  if (version !== VERSION)
+    throw refuse(`its version is ${version}, and this release knows ${VERSION}`, "unsupported");
+  const kind = fields.text("kind");
+  if (kind !== "inline")
+    throw refuse(`it is of the kind "${kind}", which this release does not know`, "unsupported");
+  const podUid = fields.optionalText("podUid");
+  return {
+    kind,
+    volumeId: fields.text("volumeId"),
+    target: fields.text("target"),
+    readOnly: fields.boolean("readOnly"),
+    ephemeral: fields.boolean("ephemeral"),
+    ...(podUid === undefined ? {} : { podUid }),
+    mode: fields.text("mode"),
+    attributes: fields.textMap("attributes"),
+    digest: fields.digest("digest"),
+    treeKey: fields.digest("treeKey"),
+    boot: fields.text("boot"),
+  };
+}
+
+/**
+ * The directory that goes when the pod does: the kubelet's for the pod, where the target lies in one,
+ * else the one the target is in.
+ */
+export function podDirectoryOf(target: string): string {
+  const ofKubelet = /^(?<directory>.*\/pods\/[^/]+)\/volumes\/kubernetes\.io~csi\/[^/]+\/mount$/s.exec(
+    target,
+  );
+  return ofKubelet?.groups?.["directory"] ?? (target.slice(0, target.lastIndexOf("/")) || "/");
+}
