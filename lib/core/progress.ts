@@ -1,0 +1,51 @@
+// A pull in progress, in words: what a pod's events show while it waits.
+import { formatBytes } from "./quantity.ts";
+
+export type PullProgress = {
+  readonly artifact: string;
+  readonly doneBytes: number;
+  /** None until the manifest is here. */
+  readonly totalBytes?: number;
+  readonly bytesPerSecond?: number;
+  /** Who sent the bytes so far. */
+  readonly sources: ReadonlyArray<{ readonly kind: "upstream" | "mirror"; readonly host: string }>;
+};
+
+/** Such as `Pulling r.example/a:b: 42 % (512 MiB of 1.2 GiB) at 85 MiB/s from the mirror m.example, about 9 s left`. */
+export function formatProgress(progress: PullProgress): string {
+  const { artifact, doneBytes, totalBytes, bytesPerSecond = 0, sources } = progress;
+  if (totalBytes === undefined) return `Pulling ${artifact}: asking the registry what it is made of`;
+  if (doneBytes >= totalBytes)
+    return `Pulling ${artifact}: all ${formatBytes(totalBytes)} are here, unpacking`;
+  const names = [
+    ...new Set(sources.map(({ kind, host }) => (kind === "mirror" ? `the mirror ${host}` : host))),
+  ];
+  const from = names.length === 0 ? "" : ` from ${names.join(" and ")}`;
+  const rate = bytesPerSecond < 1 ? "" : ` at ${formatBytes(bytesPerSecond)}/s`;
+  const left = rate === "" ? "" : `, about ${formatWait((totalBytes - doneBytes) / bytesPerSecond)} left`;
+  // Rounded down: 100 % is for what is all here.
+  const percent = Math.floor((doneBytes / totalBytes) * 100);
+  return `Pulling ${artifact}: ${percent} % (${formatBytes(doneBytes)} of ${formatBytes(totalBytes)})${rate}${from}${left}`;
+}
+
+function formatWait(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
+}
+
+/** How much had come by when, on a clock that never goes back. */
+export type ProgressSample = { readonly atMs: number; readonly bytes: number };
+
+/** Bytes a second over the samples of the last `windowMs`; none where they are too few to tell. */
+export function rateOf(
+  samples: readonly ProgressSample[],
+  nowMs: number,
+  windowMs = 10_000,
+): number | undefined {
+  const recent = samples.filter(({ atMs }) => atMs >= nowMs - windowMs && atMs <= nowMs);
+  const first = recent[0];
+  const last = recent.at(-1);
+  if (first === undefined || last === undefined || nowMs - first.atMs < 100) return undefined;
+  return Math.max(0, ((last.bytes - first.bytes) * 1000) / (nowMs - first.atMs));
+}
