@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Failure } from "../lib/core/failure.ts";
+import type { ListenAddress } from "../lib/settings/node-file.ts";
 
 export type HealthDeps = {
   /** Whether clients reach the door; that this is asked at all shows that the event loop turns. */
@@ -19,22 +20,24 @@ export interface Health extends AsyncDisposable {
 
 type Page = { readonly status: number; readonly type: string; readonly text: string };
 
-/** Serves `/healthz`, `/readyz` and `/metrics`. Throws `invalid` for the address, `in-use` where it is taken. */
-export async function openHealth(address: string, deps: HealthDeps): Promise<Health> {
-  const { host, port } = parseAddress(address);
+/** Serves `/healthz`, `/readyz` and `/metrics`. Throws `in-use` where the address is taken or is not ours. */
+export async function openHealth({ host, port }: ListenAddress, deps: HealthDeps): Promise<Health> {
   const server = createServer({ requestTimeout: 10_000 }, serve(deps));
   try {
-    server.listen(port, host);
+    // Without a host Node takes every address of both families, and goes without IPv6 where the node does.
+    server.listen(port, host === "::" ? undefined : host);
     await once(server, "listening");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    const why =
-      code === "EADDRINUSE" ? "another process has that port; set another in metrics.address" : message;
-    throw new Failure("in-use", `Cannot serve metrics at "${address}": ${why}`, { cause });
+    const why = code === "EADDRINUSE" ? "another process has that port" : message;
+    const at = formatAddress(host, port);
+    throw new Failure("in-use", `Cannot serve metrics at "${at}": ${why}; set another in metrics.address`, {
+      cause,
+    });
   }
   const bound = server.address() as AddressInfo;
   return {
-    address: `${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`,
+    address: formatAddress(bound.address, bound.port),
     [Symbol.asyncDispose]: () =>
       new Promise<void>((resolve) => {
         server.close(() => {
@@ -45,16 +48,7 @@ export async function openHealth(address: string, deps: HealthDeps): Promise<Hea
   };
 }
 
-/** `host:port`, or `:port` for every address of the node. */
-function parseAddress(text: string): { host: string | undefined; port: number } {
-  const [, bracketed, plain, digits] = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]*)):([0-9]{1,5})$/i.exec(text) ?? [];
-  const port = Number(digits ?? Number.NaN);
-  if (Number.isNaN(port) || port > 65_535) {
-    throw new Failure("invalid", `Cannot serve metrics at "${text}": write host:port or :port`);
-  }
-  const host = bracketed ?? plain;
-  return { host: host === "" ? undefined : host, port };
-}
+const formatAddress = (host: string, port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
 function serve(deps: HealthDeps): RequestListener {
   return (request, response) => {
