@@ -78,6 +78,15 @@ describe("openRegistration()", () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  it("notices that its socket was taken away", async () => {
+    const { registration, kubelet } = await open();
+    kubelet[Symbol.dispose]();
+    await using _ = registration;
+    expect(await registration.isInPlace()).toBe(true);
+    await rm(path.join(directory, "csi.larder.test-reg.sock"));
+    expect(await registration.isInPlace()).toBe(false);
+  });
+
   it("refuses a second plugin of the same driver, and a directory that is not there", async () => {
     const one = await open();
     one.kubelet[Symbol.dispose]();

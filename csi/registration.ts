@@ -17,6 +17,8 @@ export type RegistrationOptions = {
 export interface Registration extends AsyncDisposable {
   /** Why the driver is not registered, in words; undefined once it is. */
   problem(): string | undefined;
+  /** Whether the kubelet can still find the socket: without it the kubelet drops the driver for good. */
+  isInPlace(): Promise<boolean>;
 }
 
 type RegistrationStatus = { readonly plugin_registered: boolean; readonly error: string };
@@ -37,6 +39,7 @@ export async function openRegistration(
   });
   return {
     problem: () => standing.problem,
+    isInPlace: () => socket.isInPlace(),
     [Symbol.asyncDispose]: async () => {
       await socket[Symbol.asyncDispose]();
       await door.close(0);
