@@ -144,6 +144,33 @@ describe("openServer()", () => {
     expect(await untilCode(door)).toMatch(/^(?:DEADLINE_EXCEEDED|CANCELLED)$/);
   });
 
+  it("leaves the signal of an answered call alone", async () => {
+    const signals: AbortSignal[] = [];
+    const publish = async (_: PublishRequest, { signal }: Call) => void signals.push(signal);
+    await using door = await openTestDoor({ publish });
+    await door.client.call(PUBLISH, publishRequest());
+    door.client[Symbol.dispose]();
+    await door.door.close(0);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+  });
+
+  it.each(["localhost", "csi.sock", "[::1]:1"])("answers the authority %s", async (authority) => {
+    await using door = await openTestDoor();
+    const options = { "grpc.default_authority": authority };
+    const client = new Client(`unix:${door.socket}`, credentials.createInsecure(), options);
+    const { path, requestSerialize, responseDeserialize } = loadService("csi.proto", "csi.v1.Identity")[
+      "Probe"
+    ]!;
+    const reply = await new Promise((resolve, reject) => {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error, reply) => {
+        if (error) reject(error);
+        else resolve(reply);
+      });
+    });
+    client.close();
+    expect(reply).toEqual({ ready: { value: true } });
+  });
+
   it("takes Node's AbortError for its signal's reason, not for a bug", async () => {
     const error = new DOMException("aborted", "AbortError");
     const cause = new Failure("pending", "Pulling: 40 %");
@@ -224,15 +251,15 @@ describe("openServer()", () => {
     expect(await door.client.call("csi.v1.Node/NodeGetInfo")).toMatchObject({ node_id: "node-1" });
   });
 
-  it("serves a hundred calls at once", async () => {
+  it("serves 300 calls at once on one connection", async () => {
     let active = 0;
     const publish = async () => {
       active++;
       await new Promise((resolve) => setImmediate(resolve));
     };
     await using door = await openTestDoor({ publish });
-    await Promise.all(Array.from({ length: 100 }, () => door.client.call(PUBLISH, publishRequest())));
-    expect([active, door.measured.length, door.door.active()]).toEqual([100, 100, 0]);
+    await Promise.all(Array.from({ length: 300 }, () => door.client.call(PUBLISH, publishRequest())));
+    expect([active, door.measured.length, door.door.active()]).toEqual([300, 300, 0]);
   });
 
   it("refuses to start when a constant answer does not survive the wire", () => {

@@ -91,6 +91,8 @@ async function serve({ deps, calls }: Open, incoming: Incoming): Promise<Outcome
   const began = deps.now();
   const controller = new AbortController();
   incoming.call.on("cancelled", () => {
+    // It comes after an answer, too.
+    if (!calls.has(controller)) return;
     controller.abort(new Failure("pending", "Nobody waits for the answer any more; the next call goes on"));
   });
   const attempted = attempt(incoming, controller.signal);

@@ -22,7 +22,7 @@ export type Capability = {
 
 /** What bounds one call. */
 export type Call = {
-  /** Aborted once nobody waits for the answer any more; its reason is a Failure `pending`. */
+  /** Its reason is a Failure: `pending` once nobody waits for the answer, `unavailable` when the plugin stops. */
   readonly signal: AbortSignal;
   /** Epoch milliseconds after which nobody listens; Infinity without a deadline. */
   readonly deadline: number;
