@@ -243,7 +243,7 @@ export function quotasContract(name: string, open: () => QuotaBench): void {
         quotas.list(path),
       ];
       for (const call of calls(at("missing"))) await expect(call).rejects.toEqual(failing("not-found"));
-      for (const call of calls(at("file"))) await expect(call).rejects.toEqual(failing("invalid"));
+      for (const call of calls(at("file"))) await expect(call).rejects.toEqual(failing("conflict"));
     });
   });
 }

@@ -104,7 +104,7 @@ export class FakeQuotas implements Quotas {
     const [reason, why] =
       inode === undefined
         ? (["not-found", "it does not exist"] as const)
-        : (["invalid", "it is not a directory"] as const);
+        : (["conflict", "it is not a directory"] as const);
     throw new Failure(reason, `Cannot ${what} "${directory}": ${why}`);
   }
 

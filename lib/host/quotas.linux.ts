@@ -1,6 +1,8 @@
 // Project quotas of XFS by system calls on open directories, so that no device and no mount point must be known.
 import { closeSync, constants, openSync, statfsSync } from "node:fs";
-import { Failure, type Reason } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
+import { encodePath } from "../core/path-bytes.ts";
+import { errorCode, failureOf } from "./errno.ts";
 import {
   checkLimitedProject,
   checkLimits,
@@ -83,7 +85,7 @@ function supportOf(path: string, fd: number): QuotaSupport {
     return lacking(counted ? "not-enforced" : "not-mounted-with-prjquota");
   } catch (error) {
     // Q_XGETQSTATV says ENOSYS for "off" and for "cannot" alike; asking for a quota tells them apart.
-    if (codeOf(error) !== "ENOSYS") throw error;
+    if (errorCode(error) !== "ENOSYS") throw error;
     return lacking(canCount(fd) ? "not-mounted-with-prjquota" : "kernel-without-quota");
   }
 }
@@ -93,7 +95,7 @@ function canCount(fd: number): boolean {
     readQuotaBlock(fd, 1);
     return true;
   } catch (error) {
-    return codeOf(error) !== "ENOSYS";
+    return errorCode(error) !== "ENOSYS";
   }
 }
 
@@ -102,30 +104,18 @@ function unlessAbsent<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
+    if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-const reasons: Readonly<Record<string, readonly [reason: Reason, why: string]>> = {
-  ENOENT: ["not-found", "it does not exist"],
-  ENOTDIR: ["invalid", "it is not a directory; name one, and not by a symbolic link"],
-  ELOOP: ["invalid", "it is not a directory; name one, and not by a symbolic link"],
-  EPERM: ["denied", "the kernel does not permit it; run as root outside of user namespaces"],
-  EACCES: ["denied", "the kernel does not permit it; run as root outside of user namespaces"],
-  EINVAL: ["denied", "the kernel does not permit it; run as root outside of user namespaces"],
-  EROFS: ["unavailable", "its file system is read-only; look at the kernel's log"],
-  EIO: ["unavailable", "its file system has failed; look at the kernel's log"],
-  EUCLEAN: ["unavailable", "its file system is damaged; run xfs_repair"],
-  ENOSPC: ["full", "its file system has no room for the quota itself; free some"],
-  EMFILE: ["unavailable", "too many files are open; try again"],
-  ENFILE: ["unavailable", "too many files are open; try again"],
-};
-
 function onDirectory<T>(what: string, directory: string, act: (fd: number) => T): T {
   let fd: number | undefined;
   try {
-    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    fd = openSync(
+      Buffer.from(encodePath(directory)),
+      constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW,
+    );
     return act(fd);
   } catch (error) {
     throw refusal(`Cannot ${what} "${directory}"`, directory, error);
@@ -134,20 +124,27 @@ function onDirectory<T>(what: string, directory: string, act: (fd: number) => T)
   }
 }
 
-function refusal(what: string, directory: string, cause: unknown): unknown {
-  const code = codeOf(cause) ?? "";
-  if (["ENOSYS", "ENOTTY", "EOPNOTSUPP", "ESRCH"].includes(code)) {
-    return new Failure("unsupported", `${what}: ${conditionOf(directory)}`, { cause });
+function refusal(what: string, directory: string, error: unknown): unknown {
+  switch (errorCode(error)) {
+    case "ENOSYS":
+    case "ENOTTY":
+    case "EOPNOTSUPP":
+    case "ESRCH":
+      return new Failure("unsupported", `${what}: ${conditionOf(directory)}`, { cause: error });
+    // Setting a project from within a user namespace is EINVAL.
+    case "EINVAL":
+    case "EPERM":
+      return new Failure(
+        "unavailable",
+        `${what}: the kernel does not permit it; run the plugin as root, outside of user namespaces`,
+        { cause: error },
+      );
+    default:
+      return failureOf(error, what);
   }
-  const [reason, why] = reasons[code] ?? [];
-  return reason === undefined ? cause : new Failure(reason, `${what}: ${why}`, { cause });
 }
 
 function conditionOf(directory: string): string {
   const support = onDirectory("read the quota support of", directory, (fd) => supportOf(directory, fd));
   return support.enforced ? "its file system refuses it" : `${support.condition}; ${support.remedy}`;
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }

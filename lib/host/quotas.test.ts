@@ -62,7 +62,7 @@ describe("linuxQuotas on a file system that is not XFS", () => {
     mkdirSync(path.join(folder, "real"));
     symlinkSync("real", path.join(folder, "link"));
     await expect(linuxQuotas.setProject(path.join(folder, "link"), 7)).rejects.toEqual(
-      expect.toSatisfy((error) => isFailure(error, "invalid")),
+      expect.toSatisfy((error) => isFailure(error, "conflict")),
     );
   });
 

@@ -26,8 +26,8 @@ export type QuotaCondition =
 /**
  * Limits are hard and soft at once, and last until they are cleared: across mounts, and beyond what they limited.
  * `path` names the file system: any directory on it. Each call may be repeated.
- * Failures, of each: not-found, invalid (no directory, a number out of range), unsupported (no project quotas
- * there; the condition is named), denied (not root of the machine), full, unavailable.
+ * Failures, of each: not-found, conflict (no directory, or a symlink), invalid (a number out of range), unsupported
+ * (no project quotas there; the condition is named), full, unavailable (not permitted, or the disk failed).
  */
 export interface Quotas {
   /** Never refuses with `unsupported`: that is its answer. */
