@@ -1,0 +1,131 @@
+// What the plugin counts, for Prometheus: every metric by name and type, in a registry of its own.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Reason } from "../core/failure.ts";
+
+/** Where bytes came from. A mirror is named, for there are as many as the administrator wrote; an upstream is not, for pods name those. */
+export type ByteSource = "upstream" | "cache" | { readonly mirror: string };
+
+/** Asked anew whenever the metrics are read. */
+export type Watched = {
+  readonly cacheBytes: () => number;
+  readonly cacheItems: () => number;
+  readonly openVolumes: () => number;
+};
+
+/** Counting never fails and never waits. */
+export interface Metrics {
+  /** One CSI call was answered. `code` is the name of its gRPC code. */
+  countCall(call: { readonly method: string; readonly code: string; readonly seconds: number }): void;
+  /** `pending` is progress, not a refusal: it is not counted. */
+  countRefusal(reason: Reason): void;
+  /** One pull ended: whole, or with the Reason it was given up for. */
+  countPull(outcome: "whole" | Reason, seconds: number): void;
+  countBytes(source: ByteSource, bytes: number): void;
+  /** A Tree was here already. */
+  countHit(): void;
+  /** A caller joined a pull that was under way. */
+  countJoined(): void;
+  countCollection(freed: { readonly bytes: number; readonly items: number }): void;
+  watch(watched: Watched): void;
+}
+
+/** What a scrape is answered with. */
+export type Exposition = { readonly contentType: string; readonly text: string };
+
+export class PrometheusMetrics implements Metrics {
+  readonly #registry = new Registry();
+  readonly #calls: Histogram<"method" | "code">;
+  readonly #refusals: Counter<"reason">;
+  readonly #pulls: Histogram<"outcome">;
+  readonly #bytes: Counter<"source" | "mirror">;
+  readonly #hits: Counter;
+  readonly #joined: Counter;
+  readonly #collections: Counter;
+  readonly #freedBytes: Counter;
+  readonly #freedItems: Counter;
+
+  constructor() {
+    this.#calls = new Histogram({
+      ...this.#named("larder_call_duration_seconds", "CSI calls by method and gRPC code"),
+      labelNames: ["method", "code"],
+      buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100],
+    });
+    this.#pulls = new Histogram({
+      ...this.#named("larder_pull_duration_seconds", "Pulls by outcome: whole, or why they were given up"),
+      labelNames: ["outcome"],
+      buckets: [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000],
+    });
+    this.#refusals = new Counter({
+      ...this.#named("larder_refusals_total", "Operations refused, by Reason"),
+      labelNames: ["reason"],
+    });
+    this.#bytes = new Counter({
+      ...this.#named("larder_bytes_total", "Bytes of artifacts, by where they came from"),
+      labelNames: ["source", "mirror"],
+    });
+    this.#hits = this.#counter("larder_hits_total", "Volumes whose tree was on the node already");
+    this.#joined = this.#counter("larder_flights_joined_total", "Callers that joined a pull under way");
+    this.#collections = this.#counter("larder_collections_total", "Collections of what nobody uses");
+    this.#freedBytes = this.#counter("larder_collected_bytes_total", "Bytes that collections freed");
+    this.#freedItems = this.#counter(
+      "larder_collected_items_total",
+      "Layers and trees that collections removed",
+    );
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  countCall({ method, code, seconds }: Parameters<Metrics["countCall"]>[0]): void {
+    this.#calls.observe({ method, code }, seconds);
+  }
+
+  countRefusal(reason: Reason): void {
+    if (reason !== "pending") this.#refusals.inc({ reason });
+  }
+
+  countPull(outcome: "whole" | Reason, seconds: number): void {
+    this.#pulls.observe({ outcome }, seconds);
+  }
+
+  countBytes(source: ByteSource, bytes: number): void {
+    const labels =
+      typeof source === "string" ? { source, mirror: "" } : { source: "mirror", mirror: source.mirror };
+    this.#bytes.inc(labels, bytes);
+  }
+
+  countHit(): void {
+    this.#hits.inc();
+  }
+
+  countJoined(): void {
+    this.#joined.inc();
+  }
+
+  countCollection({ bytes, items }: { readonly bytes: number; readonly items: number }): void {
+    this.#collections.inc();
+    this.#freedBytes.inc(bytes);
+    this.#freedItems.inc(items);
+  }
+
+  watch({ cacheBytes, cacheItems, openVolumes }: Watched): void {
+    this.#gauge("larder_cache_bytes", "Bytes that layers and trees take on the node", cacheBytes);
+    this.#gauge("larder_cache_items", "Layers and trees on the node", cacheItems);
+    this.#gauge("larder_open_volumes", "Volumes with a record", openVolumes);
+  }
+
+  async expose(): Promise<Exposition> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #named(name: string, help: string) {
+    return { name, help, registers: [this.#registry] };
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter(this.#named(name, help));
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    const collect = (): void => gauge.set(read());
+    const gauge = new Gauge({ ...this.#named(name, help), collect });
+  }
+}
