@@ -63,6 +63,8 @@ function parseLine(line: string): MountEntry | undefined {
 }
 
 function plainPath(field: string): string {
+  // Most are plain ASCII, and overlays have long ones: nothing to decode.
+  if (/^[ -[\]-~]*$/.test(field)) return field;
   const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );

@@ -1,27 +1,25 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BlockingThreads } from "./blocking.ts";
-import { checked, cpath, libcFunction } from "./libc.ts";
+import { errorCode } from "./errno.ts";
 import { unmount } from "./mount-calls.ts";
-
-const mount = libcFunction(
-  "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)",
-);
-
-/** A file system that answers nothing until it is let go of: every call on it hangs, as on a disk that is gone. */
-function openHangingMount(target: string): Disposable {
-  mkdirSync(target);
-  const fd = openSync("/dev/fuse", "r+");
-  const options = `fd=${fd},rootmode=40000,user_id=0,group_id=0`;
-  checked("mount", mount(cpath("fuse"), cpath(target), cpath("fuse"), 0, cpath(options)));
-  return { [Symbol.dispose]: () => closeSync(fd) };
-}
+import { openHangingMount } from "./testing/hanging-mount.ts";
 
 const polled = async (holds: () => boolean) => {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 };
+
+function isBusy(act: () => void): boolean {
+  try {
+    act();
+    return false;
+  } catch (error) {
+    if (errorCode(error) === "EBUSY") return true;
+    throw error;
+  }
+}
 
 describe("BlockingThreads", () => {
   let folder: string;
@@ -53,7 +51,8 @@ describe("BlockingThreads", () => {
     beforeEach(() => {
       released = openHangingMount(hanging());
     });
-    afterEach(() => unmount(hanging()));
+    // Let go of, a call that hung still takes a moment to return.
+    afterEach(() => polled(() => !isBusy(() => unmount(hanging()))));
 
     it("run() lets others pass, however many hang, and ends the spare threads when they stop hanging", async () => {
       await using blocking = new BlockingThreads({ patienceMs: 1 });

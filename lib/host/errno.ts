@@ -1,33 +1,35 @@
 // What the kernel answered, as a Reason: the one table from errno to refusal.
 import { Failure, type Reason } from "../core/failure.ts";
 
-const meanings: Readonly<Record<string, readonly [reason: Reason, why: string]>> = {
-  ENOENT: ["not-found", "it does not exist"],
-  EEXIST: ["conflict", "it exists already"],
-  ENOTEMPTY: ["conflict", "the directory is not empty"],
-  ENOTDIR: ["conflict", "something in its path is not a directory"],
-  EISDIR: ["conflict", "it is a directory"],
-  ELOOP: ["conflict", "it is a symbolic link, which is never followed"],
-  ENAMETOOLONG: ["invalid", "the path is too long"],
-  EBUSY: ["in-use", "it is in use"],
-  ENOSPC: ["full", "the file system is full; free space on it, or lower store.high"],
-  EDQUOT: ["full", "the quota is used up; raise it, or free space under it"],
-  EFBIG: ["full", "the file is larger than the file system allows"],
-  EMFILE: ["unavailable", "the plugin has no file descriptors left; raise its limit on open files"],
-  ENFILE: ["unavailable", "the node has no file descriptors left; raise fs.file-max"],
-  ENOMEM: ["unavailable", "the node has no memory left for it"],
-  EIO: ["unavailable", "the disk failed to read or write; look at the node's kernel log"],
-  EROFS: ["unavailable", "the file system is read-only"],
-  EACCES: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
-  EPERM: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
-};
+const meanings = new Map<string, readonly [reason: Reason, why: string]>(
+  Object.entries({
+    ENOENT: ["not-found", "it does not exist"],
+    EEXIST: ["conflict", "it exists already"],
+    ENOTEMPTY: ["conflict", "the directory is not empty"],
+    ENOTDIR: ["conflict", "something in its path is not a directory"],
+    EISDIR: ["conflict", "it is a directory"],
+    ELOOP: ["conflict", "it is a symbolic link, which is never followed"],
+    ENAMETOOLONG: ["invalid", "the path is too long"],
+    EBUSY: ["in-use", "it is in use"],
+    ENOSPC: ["full", "the file system is full; free space on it, or lower store.high"],
+    EDQUOT: ["full", "the quota is used up; raise it, or free space under it"],
+    EFBIG: ["full", "the file is larger than the file system allows"],
+    EMFILE: ["unavailable", "the plugin has no file descriptors left; raise its limit on open files"],
+    ENFILE: ["unavailable", "the node has no file descriptors left; raise fs.file-max"],
+    ENOMEM: ["unavailable", "the node has no memory left for it"],
+    EIO: ["unavailable", "the disk failed to read or write; look at the node's kernel log"],
+    EROFS: ["unavailable", "the file system is read-only"],
+    EACCES: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
+    EPERM: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
+  } satisfies Record<string, readonly [Reason, string]>),
+);
 
 /**
  * The Failure that a system call's error means, worded `attempt: why`; any other error as it was, for it is a bug.
  * `detail` is what the kernel said in words.
  */
 export function failureOf(error: unknown, attempt: string, detail = ""): unknown {
-  const meaning = meanings[errorCode(error) ?? ""];
+  const meaning = meanings.get(errorCode(error) ?? "");
   if (meaning === undefined) return error;
   const [reason, why] = meaning;
   return new Failure(reason, `${attempt}: ${why}${detail === "" ? "" : ` (${detail})`}`, { cause: error });

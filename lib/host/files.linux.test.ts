@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import os from "node:os";
@@ -100,6 +101,51 @@ describe("LinuxFiles", () => {
       await files.syncFilesystem(bench.root);
     }
     expect((await readdir("/proc/self/fd")).length).toBe(before);
+  });
+
+  /** Another process with LinuxFiles at `files`, and the file `f`. */
+  const other = (program: string, limit = "ulimit -n 1024") => {
+    const imports = ["files.linux", "blocking"].map((name) => new URL(`./${name}.ts`, import.meta.url).href);
+    const text = `
+      const { LinuxFiles } = await import(${JSON.stringify(imports[0])});
+      const { BlockingThreads } = await import(${JSON.stringify(imports[1])});
+      const files = new LinuxFiles(new BlockingThreads({ patienceMs: 1000 }));
+      const [f] = process.argv.slice(1);
+      ${program}`;
+    const args = [process.execPath, "--input-type=module", "-e", text, at("f")];
+    return execa("sh", ["-c", `${limit}; exec "$0" "$@"`, ...args], { reject: false });
+  };
+
+  it("writeAtomically() killed at any moment leaves the old bytes or the new ones, never others", async () => {
+    const round =
+      "let n = 0; for (;;) { await files.writeAtomically(f, Buffer.alloc(200_000, ++n % 256), { durable: false }); if (n === 3) console.log('on'); }";
+    for (let kills = 0; kills < 4; kills++) {
+      const writer = other(round);
+      await once(writer.stdout, "data");
+      writer.kill("SIGKILL");
+      await writer;
+      const bytes = await files.read(at("f"));
+      expect(bytes).toHaveLength(200_000);
+      expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
+    }
+    expect((await files.list(bench.root)).map(({ name }) => name)).toEqual(["f"]);
+    await files.removeLeftovers(bench.root);
+    expect(await readdir(bench.root)).toEqual(["f"]);
+  });
+
+  it("writeAtomically() without descriptors left refuses, keeps the old bytes, and goes on once there are", async () => {
+    await files.writeAtomically(at("f"), Buffer.from("old"), { durable: true });
+    const program = `
+      const fs = await import("node:fs");
+      const open = [];
+      try { for (;;) open.push(fs.openSync("/dev/null")); } catch {}
+      const said = await files.writeAtomically(f, Buffer.from("x"), { durable: true }).catch((error) => error.reason);
+      const kept = (fs.closeSync(open.pop()), fs.readFileSync(f, "utf8"));
+      open.forEach((fd) => fs.closeSync(fd));
+      await files.writeAtomically(f, Buffer.from("new"), { durable: true });
+      console.log(said, kept);`;
+    expect(await other(program, "ulimit -n 64")).toMatchObject({ stdout: "unavailable old", stderr: "" });
+    expect(await readFile(at("f"), "utf8")).toBe("new");
   });
 
   describe.runIf(privileged)("on a small disk", () => {

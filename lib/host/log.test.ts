@@ -1,3 +1,4 @@
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { Failure } from "../core/failure.ts";
 import { openMemoryLog } from "./log.fake.ts";
@@ -42,10 +43,51 @@ describe("openLog()", () => {
     expect(lines[1]).not.toHaveProperty("a");
   });
 
+  it("writes the message even where a field cannot be read", () => {
+    const { log, lines } = openMemoryLog();
+    const trap = {
+      get open(): string {
+        throw new Error("closed");
+      },
+    };
+    log.warn("Said all the same", { trap });
+    expect(lines).toMatchObject([
+      { level: "warn", message: "Said all the same", unloggable: "Error: closed" },
+    ]);
+  });
+
   it("keeps one event on one line, whatever the message holds", () => {
     const { log, lines } = openMemoryLog();
     log.info("two\nlines", { name: "a\nb\u2028" });
     expect(lines).toMatchObject([{ message: "two\nlines", name: "a\nb\u2028" }]);
+  });
+});
+
+describe("standardErrorLines()", () => {
+  const say = (
+    after: string,
+  ) => `import { openLog, standardErrorLines } from ${JSON.stringify(new URL("./log.ts", import.meta.url).href)};
+    const log = openLog({ level: "info", now: () => 0, write: standardErrorLines() });
+    ${after}`;
+  const run = (program: string) =>
+    execa(process.execPath, ["--input-type=module", "-e", program], { reject: false });
+
+  it("has written a line before the process dies of SIGKILL right after", async () => {
+    const { stderr, signal } = await run(
+      say(`log.info("last words"); process.kill(process.pid, "SIGKILL");`),
+    );
+    expect(signal).toBe("SIGKILL");
+    expect(JSON.parse(stderr)).toMatchObject({ message: "last words" });
+  });
+
+  it("outlives a reader that went away", async () => {
+    const program = say(
+      `process.stdin.on("end", () => { log.info("to nobody"); console.log("alive"); }).resume();`,
+    );
+    const child = run(program);
+    child.stderr.destroy();
+    child.stdin.end();
+    expect((await child).stdout).toBe("alive");
   });
 });
 

@@ -8,7 +8,7 @@ export type LogLevel = (typeof logLevels)[number];
 /** Values are copied and redacted; an Error (by custom under `error`) keeps its stack and causes. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Never throws, never waits. */
+/** Never throws for what it is given. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -35,6 +35,13 @@ export function openLog(options: {
     { write: options.write },
   );
   return new PinoLog((level, message, fields) => logger[level](fields, message), {});
+}
+
+/** Writes to the process's standard error. A log that nobody can be told of must not end the plugin: errors are let go. */
+export function standardErrorLines(): (line: string) => void {
+  const destination = pino.destination({ dest: 2, sync: true });
+  destination.on("error", () => undefined);
+  return (line) => void destination.write(line);
 }
 
 type WriteLine = (level: LogLevel, message: string, fields: LogFields) => void;
@@ -69,6 +76,11 @@ class PinoLog implements Log {
   }
 
   #line(level: LogLevel, message: string, fields: LogFields = {}): void {
-    this.#write(level, redactText(message), redact({ ...this.#fields, ...fields }) as LogFields);
+    try {
+      this.#write(level, redactText(message), redact({ ...this.#fields, ...fields }) as LogFields);
+    } catch (error) {
+      // A getter that throws, a proxy: the line goes without its fields.
+      this.#write(level, redactText(message), { unloggable: String(error) });
+    }
   }
 }

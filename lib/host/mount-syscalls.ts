@@ -38,6 +38,16 @@ const mount_setattr = libcFunction(
   "long syscall(long n, int directory, const char *path, unsigned int flags, void *attributes, size_t size)",
 );
 
+const statx2 = libcFunction(
+  "int statx(int directory, const char *path, int flags, unsigned int mask, void *answer)",
+);
+const noAutomount = 0x800;
+const withoutAsking = 0x4000;
+const statxSize = 256;
+const attributesAt = 8;
+const attributesKnownAt = 56;
+const mountRoot = 0x2000n;
+
 const nothing = cpath("");
 
 /** The older way: a target by path, all options in one text. */
@@ -88,4 +98,16 @@ export function mountSetattr(fd: number, attributes: number, propagation: number
   // struct mount_attr: what to set, what to clear, propagation, user namespace.
   const all = new BigUint64Array([BigInt(attributes), 0n, BigInt(propagation), 0n]);
   checked("mount_setattr", mount_setattr(442, fd, nothing, atEmptyPath, all, attributesSize));
+}
+
+/**
+ * Whether something is mounted at exactly this path, its last name not followed; undefined where the file system
+ * does not say. Asks only what the kernel has in memory, so that a mount that hangs is told of, not waited for.
+ */
+export function isMountRoot(path: Uint8Array): boolean | undefined {
+  const answer = Buffer.alloc(statxSize);
+  const flags = atSymlinkNoFollow | noAutomount | withoutAsking;
+  checked("statx", statx2(atCurrentDirectory, cpath(path), flags, 0, answer));
+  const known = (answer.readBigUInt64LE(attributesKnownAt) & mountRoot) !== 0n;
+  return known ? (answer.readBigUInt64LE(attributesAt) & mountRoot) !== 0n : undefined;
 }

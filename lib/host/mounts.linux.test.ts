@@ -8,6 +8,7 @@ import { encodePath } from "../core/path-bytes.ts";
 import { BlockingThreads } from "./blocking.ts";
 import { type MountsBench, mountsContract } from "./mounts.contract.ts";
 import { LinuxMounts } from "./mounts.linux.ts";
+import { openHangingMount } from "./testing/hanging-mount.ts";
 
 const blocking = new BlockingThreads({ patienceMs: 1000 });
 const mounts = new LinuxMounts(blocking);
@@ -210,6 +211,27 @@ describe.runIf(privileged)("on this kernel", () => {
       expect((await mounts.at(at("t"))).map(({ type }) => type)).toEqual(["tmpfs", "overlay"]);
       expect(await mounts.unmount(at("t"))).toBe(true);
       expect(await readFile(at("t", "top"), "utf8")).toBe("layer-1");
+    });
+  });
+
+  describe("LinuxMounts.at()", () => {
+    it("tells of a mount whose file system answers nothing, without waiting for it", async () => {
+      using hanging = openHangingMount(at("hanging"));
+      expect(await mounts.at(at("hanging"))).toMatchObject([{ type: "fuse" }]);
+      hanging[Symbol.dispose]();
+      expect(await mounts.at(at("hanging"))).toMatchObject([{ type: "fuse" }]);
+      expect(await mounts.unmount(at("hanging"))).toBe(true);
+      expect(await mounts.at(at("hanging"))).toEqual([]);
+    });
+
+    it("finds a mount of a single file, and tells a mount's root from what is in it", async () => {
+      await directories("s/inner");
+      await writeFile(at("s", "f"), "");
+      await writeFile(at("f"), "");
+      await mounts.bind({ source: at("s", "f"), target: at("f"), flags: locked });
+      expect(await mounts.at(at("f"))).toHaveLength(1);
+      expect(await mounts.at(bench.root)).toHaveLength(1);
+      expect(await mounts.at(at("s", "inner"))).toEqual([]);
     });
   });
 

@@ -8,6 +8,7 @@ import { decodePath, encodePath } from "../core/path-bytes.ts";
 import type { Blocking } from "./blocking.ts";
 import { errorCode, failureOf } from "./errno.ts";
 import { mountBind } from "./mount-calls.ts";
+import { isMountRoot } from "./mount-syscalls.ts";
 import { type BindRequest, type Mounts, type OverlayRequest, requireLayers } from "./mounts.ts";
 
 export class LinuxMounts implements Mounts {
@@ -56,6 +57,8 @@ export class LinuxMounts implements Mounts {
   }
 
   async at(target: string): Promise<readonly MountEntry[]> {
+    // Reading the table costs milliseconds where there are hundreds of overlays; most answers are "nothing".
+    if (isPlain(target)) return [];
     const directory = await realDirectoryOf(target);
     if (directory === undefined) return [];
     return mountsAt(await this.list(), path.join(directory, path.basename(target)));
@@ -64,6 +67,16 @@ export class LinuxMounts implements Mounts {
   // In one go: through the thread pool each 4 KiB of the table would be a trip of its own.
   async list(): Promise<readonly MountEntry[]> {
     return parseMountinfo(readFileSync("/proc/self/mountinfo"));
+  }
+}
+
+/** Whether the kernel is sure that nothing is mounted there. */
+function isPlain(target: string): boolean {
+  try {
+    return isMountRoot(encodePath(target)) === false;
+  } catch (error) {
+    // A mount may answer with any error of its own (ENOTCONN, EIO, EACCES): then the table decides.
+    return ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "");
   }
 }
 

@@ -33,6 +33,7 @@ export function redact(value: unknown, depth = 0): unknown {
 }
 
 function redactObject(value: object, depth: number): unknown {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "[no date]" : value.toISOString();
   if (value instanceof Error) return redactError(value, depth);
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (value instanceof Map)

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { Failure } from "../core/failure.ts";
+import { failureOf } from "./errno.ts";
+
+const errno = (code: string) => Object.assign(new Error(`${code}: open`), { code });
+
+describe("failureOf()", () => {
+  it.each([
+    ["ENOENT", "not-found"],
+    ["EEXIST", "conflict"],
+    ["ENOTEMPTY", "conflict"],
+    ["ENOTDIR", "conflict"],
+    ["EISDIR", "conflict"],
+    ["ELOOP", "conflict"],
+    ["ENAMETOOLONG", "invalid"],
+    ["EBUSY", "in-use"],
+    ["ENOSPC", "full"],
+    ["EDQUOT", "full"],
+    ["EFBIG", "full"],
+    ["EMFILE", "unavailable"],
+    ["ENFILE", "unavailable"],
+    ["ENOMEM", "unavailable"],
+    ["EIO", "unavailable"],
+    ["EROFS", "unavailable"],
+    ["EACCES", "unavailable"],
+    ["EPERM", "unavailable"],
+  ])("tells %s as %s, in words, with its cause", (code, reason) => {
+    const error = errno(code);
+    const failure = failureOf(error, 'Cannot read "/x"', "the kernel's words");
+    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toMatchObject({ reason, cause: error });
+    expect(String(failure)).toMatch(/Cannot read "\/x": [a-z].+ \(the kernel's words\)$/);
+  });
+
+  it("leaves what is no such error as it was", () => {
+    const bug = new TypeError("undefined is not a function");
+    const known = new Failure("full", "Cannot");
+    expect(failureOf(bug, "Cannot")).toBe(bug);
+    expect(failureOf(known, "Cannot")).toBe(known);
+    expect(failureOf("text", "Cannot")).toBe("text");
+    expect(failureOf(errno("toString"), "Cannot")).toMatchObject({ code: "toString" });
+  });
+});
