@@ -41,7 +41,7 @@ registries:
     mirrors:
       - { url: "http://mirror.example/v2/hub/", capabilities: [pull], headers: { x-team: a }, overridePath: true }
     credentials: { username: u, passwordFile: /etc/larder/password }
-  - { match: "*", ca: /etc/ca.pem, allowInsecure: true }
+  - { match: "*", ca: /etc/ca.pem, allowInsecure: true, mirrors: [{ url: "https://m.example", ca: [/a.pem, /b.pem] }] }
 hostsDirectory: /etc/containerd/certs.d
 credentialProviders: { config: /etc/cp.yaml, binDirectory: /opt/cp }
 pull: { concurrency: 2, connections: 4, nodeConnections: 8, rangeBytes: 16Mi, bytesInFlight: 32Mi, threads: 2, keepSetuid: true }
@@ -76,7 +76,7 @@ mount: { nosuid: false, nodev: false }
           ],
           credentials: { username: "u", passwordFile: "/etc/larder/password" },
         },
-        { match: "*", ca: "/etc/ca.pem", mirrors: [] },
+        { match: "*", ca: ["/etc/ca.pem"], mirrors: [{ ca: ["/a.pem", "/b.pem"] }] },
       ],
       credentialProviders: { config: "/etc/cp.yaml", binDirectory: "/opt/cp" },
       pull: { threads: 2, rangeBytes: 2 ** 24 },
@@ -87,7 +87,7 @@ mount: { nosuid: false, nodev: false }
       mount: { noSuid: false, noDev: false },
     });
     expect(registryFor(settings.registries, "r.example:5000")?.plainHttp).toBe(true);
-    expect(registryFor(settings.registries, "other.example")?.ca).toBe("/etc/ca.pem");
+    expect(registryFor(settings.registries, "other.example")?.ca).toEqual(["/etc/ca.pem"]);
   });
 
   it("listens nowhere where the address is empty", () => {
@@ -121,6 +121,11 @@ mount: { nosuid: false, nodev: false }
     ["metrics: { address: localhost }", 'metrics.address: Cannot listen on "localhost"'],
     ["metrics: { address: ':70000' }", "Cannot listen on"],
     ["registries: [{ match: 'https://r.example' }]", 'registries[0].match "https://r.example" is refused'],
+    ["registries: [{ match: a.b, ca: [] }]", "registries[0].ca is refused"],
+    [
+      "registries: [{ match: a.b, ca: here.pem }]",
+      'registries[0].ca "here.pem" is refused: write an absolute path',
+    ],
     ["registries: [{}]", "registries[0].match is missing"],
     [
       "registries: [{ match: a.b, mirrors: [{ url: 'ftp://x' }] }]",
@@ -135,7 +140,7 @@ mount: { nosuid: false, nodev: false }
       'give either "password" or "passwordFile"',
     ],
     ["credentialProviders: { config: /a }", "credentialProviders.binDirectory is missing"],
-    ["registration: here", 'registration "here" is refused'],
+    ["registration: here", 'registration "here" is refused: write an absolute path'],
     ["socketGroup: larder", 'socketGroup "larder" is refused'],
     ["plugins: {}", '"plugins" is unknown'],
     ["[]", "the whole is refused: expected object"],

@@ -9,6 +9,10 @@ import { parseYaml } from "./yaml.ts";
 /** What differs from node to node. */
 export const nodeEnvironment = z.object({
   CSI_ENDPOINT: z.string().min(1).default("unix:///csi/csi.sock").meta({ description: "The socket." }),
+  LARDER_CONFIG: z
+    .string()
+    .optional()
+    .meta({ description: "The file of the settings below; none: all of them as they are." }),
   LARDER_NODE: z
     .string()
     .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/, "write the node's name")

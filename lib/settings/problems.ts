@@ -36,9 +36,17 @@ export function describeProblems(error: z.ZodError, schema: z.ZodType, input: un
     if (value === undefined) return [`${name} is missing`];
     const quoted =
       SECRET.test(name) || typeof value === "object" ? "" : ` ${JSON.stringify(value).slice(0, 120)}`;
-    const why = issue.code === "invalid_union" ? "expected a text" : issue.message;
-    return [`${name}${quoted} is refused: ${why.replace(/^Invalid (?:input|option): /, "")}`];
+    return [`${name}${quoted} is refused: ${reasonOf(issue)}`];
   });
+}
+
+/** Of the ways a value may be written, the one that was nearly met says what to write. */
+function reasonOf(issue: z.core.$ZodIssue): string {
+  const nearly =
+    issue.code === "invalid_union"
+      ? issue.errors.flat().find(({ code }) => code === "invalid_format")
+      : issue;
+  return (nearly?.message ?? "expected a text").replace(/^Invalid (?:input|option): /, "");
 }
 
 /** The sentence for a name that nobody knows. */

@@ -6,6 +6,9 @@ import { parsed } from "./problems.ts";
 
 export const absolutePath = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
 
+/** One file or several. */
+const files = z.union([absolutePath.transform((file) => [file]), z.array(absolutePath).min(1)]);
+
 function parseMirrorUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const plain = url !== undefined && url.search === "" && url.hash === "";
@@ -27,7 +30,7 @@ const mirror = z.strictObject({
     .min(1)
     .default(["pull", "resolve"])
     .meta({ description: "What it is asked for: blobs and manifests (`pull`), what tags mean (`resolve`)." }),
-  ca: absolutePath.exactOptional().meta({ description: "A file of authorities (PEM) for it." }),
+  ca: files.exactOptional().meta({ description: "A file of authorities (PEM) for it, or several." }),
   skipVerify: z.boolean().default(false).meta({ description: "Take any certificate." }),
   headers: z
     .record(z.string(), z.string())
@@ -54,11 +57,16 @@ export const registry = z.strictObject({
       description:
         "Which registries this is about: a host, `*.example.com`, or `*`. The first entry that fits counts.",
     }),
-  plainHttp: z.boolean().default(false).meta({ description: "Spoken to over HTTP without TLS." }),
+  plainHttp: z
+    .boolean()
+    .exactOptional()
+    .meta({ description: "Spoken to over HTTP without TLS; where it is not set, loopback hosts only." }),
   insecure: z.boolean().default(false).meta({ description: "Any certificate is taken." }),
   allowPlainHttp: z.boolean().default(false).meta({ description: "Volumes may ask for `plain-http`." }),
   allowInsecure: z.boolean().default(false).meta({ description: "Volumes may ask for `insecure`." }),
-  ca: absolutePath.exactOptional().meta({ description: "A file of authorities (PEM) beside the system's." }),
+  ca: files
+    .exactOptional()
+    .meta({ description: "A file of authorities (PEM) beside the system's, or several." }),
   mirrors: z
     .array(mirror)
     .default([])

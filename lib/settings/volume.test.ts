@@ -25,8 +25,6 @@ describe("parseVolume()", () => {
     expect(parse({ reference })).toEqual({
       reference: { host: "r.example", repository: "a", tag: "b" },
       layout: "overlay",
-      plainHttp: false,
-      insecure: false,
     });
   });
 
@@ -148,5 +146,9 @@ describe("parseVolume()", () => {
       parse({ reference, "oras.artifact.reference": reference, writable: "false", size: "1Gi" }).layout,
     ).toBe("overlay");
     expect(parse({ reference: "plain.example/a", "plain-http": "true" }).plainHttp).toBe(true);
+    expect(parse({ reference, "plain-http": "false", insecure: "f" })).toMatchObject({
+      plainHttp: false,
+      insecure: false,
+    });
   });
 });

@@ -23,8 +23,6 @@ function parseMediaTypes(text: string): readonly string[] {
   );
 }
 
-const toggle = () => parsed(parseSwitch).prefault("false");
-
 export const volumeAttributes = z.strictObject({
   reference: parsed(parseReference).meta({
     description:
@@ -43,11 +41,13 @@ export const volumeAttributes = z.strictObject({
   layout: z.enum(["overlay", "copy"]).default("overlay").meta({
     description: "`copy` makes one directory of several layers, for pods in a user namespace.",
   }),
-  "plain-http": toggle().meta({
-    description: "HTTP without TLS, where the node allows it; alias `oras.options.plainhttp`.",
+  "plain-http": parsed(parseSwitch).exactOptional().meta({
+    description:
+      "HTTP without TLS, where the node allows it; the node's way where it is not given; alias `oras.options.plainhttp`.",
   }),
-  insecure: toggle().meta({
-    description: "Any certificate, where the node allows it; alias `oras.options.insecure`.",
+  insecure: parsed(parseSwitch).exactOptional().meta({
+    description:
+      "Any certificate, where the node allows it; the node's way where it is not given; alias `oras.options.insecure`.",
   }),
 });
 
@@ -57,7 +57,7 @@ export type VolumeSettings = Omit<Attributes, "pull-policy" | "media-types" | "p
   /** None: by tag. */
   readonly pullPolicy?: NonNullable<Attributes["pull-policy"]>;
   readonly mediaTypes?: readonly string[];
-  readonly plainHttp: boolean;
+  readonly plainHttp?: boolean;
 };
 
 const ALIASES: ReadonlyMap<string, string> = new Map([
@@ -108,7 +108,7 @@ export function parseVolume(
     ...rest,
     ...(pullPolicy === undefined ? {} : { pullPolicy }),
     ...(mediaTypes === undefined ? {} : { mediaTypes }),
-    plainHttp,
+    ...(plainHttp === undefined ? {} : { plainHttp }),
   };
 }
 
@@ -163,7 +163,7 @@ function refusedTransport(
   const plain = registry?.allowPlainHttp === true || registry?.plainHttp === true;
   const lax = registry?.allowInsecure === true || registry?.insecure === true;
   return [
-    ...(attributes["plain-http"] && !plain ? [refused("plain-http", "allowPlainHttp")] : []),
-    ...(attributes.insecure && !lax ? [refused("insecure", "allowInsecure")] : []),
+    ...(attributes["plain-http"] === true && !plain ? [refused("plain-http", "allowPlainHttp")] : []),
+    ...(attributes.insecure === true && !lax ? [refused("insecure", "allowInsecure")] : []),
   ];
 }
