@@ -34,8 +34,10 @@ const isFile = (item: Item): item is FilePlan => !isArchive(item);
  * what the directory is like. Throws `invalid` for a title that cannot be, or be twice.
  */
 export function planArtifact(layers: readonly Descriptor[], keepSetuid: boolean): TreePlan {
-  const notes: string[] = [];
-  const items = withoutRepeats(layers).map((layer) => toItem(layer, layers.length === 1, notes));
+  const kept = withoutRepeats(layers);
+  const nameOf = (layer: Descriptor) =>
+    kept.length === 1 && SIF.test(layer.mediaType) ? "image.sif" : untitledName(layer);
+  const items = kept.map((layer) => toItem(layer, titleOf(layer) ?? nameOf(layer)));
   const files = items.filter(isFile);
   const archives = items.filter(isArchive);
   refuseConflicts(
@@ -44,7 +46,11 @@ export function planArtifact(layers: readonly Descriptor[], keepSetuid: boolean)
   );
   const filesLayers: readonly LayerPlan[] =
     files.length === 0 ? [] : [{ kind: "files", id: filesLayerId(files), files }];
-  return { layers: [...filesLayers, ...archives.map((archive) => toLayer(archive, keepSetuid))], notes };
+  const untitled = kept.filter((layer) => titleOf(layer) === undefined).map(nameOf);
+  return {
+    layers: [...filesLayers, ...archives.map((archive) => toLayer(archive, keepSetuid))],
+    notes: untitled.length === 0 ? [] : [formatUntitled(untitled)],
+  };
 }
 
 /** Untitled layers are named by what they hold, so that the same one twice is one file. */
@@ -57,26 +63,25 @@ function withoutRepeats(layers: readonly Descriptor[]): readonly Descriptor[] {
   });
 }
 
-function toItem(layer: Descriptor, alone: boolean, notes: string[]): Item {
-  const modelPath = modelPathOf(layer);
-  const model = modelPath === undefined ? null : MODEL_ARCHIVE.exec(layer.mediaType);
-  if (modelPath !== undefined && model !== null) {
+function formatUntitled(names: readonly string[]): string {
+  const [first, ...others] = names;
+  return others.length === 0
+    ? `The artifact's layer without a title is the file "${first}"`
+    : `The artifact's ${names.length} layers without titles are files named by media type and digest, such as "${first}"`;
+}
+
+function toItem(layer: Descriptor, title: string): Item {
+  const isModel = modelPathOf(layer) !== undefined;
+  const model = isModel ? MODEL_ARCHIVE.exec(layer.mediaType) : null;
+  if (model !== null) {
     // ModelPack's archives carry whole paths: the annotation only tells what was packed.
     const compression = (model[1] ?? "none") as Compression;
-    return { blob: layer, title: parseTitle(modelPath, "directory"), root: "", compression };
+    return { blob: layer, title: parseTitle(title, "directory"), root: "", compression };
   }
-  const title = titleOf(layer);
-  if (title !== undefined && modelPath === undefined && layer.annotations.get(UNPACK) === "true") {
+  if (!isModel && titleOf(layer) !== undefined && layer.annotations.get(UNPACK) === "true") {
     return toDirectory(layer, parseTitle(title, "directory"));
   }
-  const isSif = alone && SIF.test(layer.mediaType);
-  if (title === undefined && !isSif) {
-    notes.push(
-      `The layer ${layer.digest} (${layer.mediaType}) has no title: it is the file "${untitledName(layer)}"`,
-    );
-  }
-  const path = parseTitle(title ?? (isSif ? "image.sif" : untitledName(layer)), "file");
-  return { path, blob: layer, ...fileAttributesOf(layer) };
+  return { path: parseTitle(title, "file"), blob: layer, ...fileAttributesOf(layer) };
 }
 
 function toDirectory(blob: Descriptor, path: string): Archive {

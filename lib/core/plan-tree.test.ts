@@ -256,7 +256,10 @@ describe("planTree() on other artifacts", () => {
     ]);
     expect(plan([layer("s", sif)])).toMatchObject({
       layers: [{ files: [{ path: "image.sif" }] }],
-      notes: [],
+      notes: ['The artifact\'s layer without a title is the file "image.sif"'],
+    });
+    expect(plan([layer("s", sif), layer("t", sif)])).toMatchObject({
+      layers: [{ files: [{ path: expect.stringMatching(/^vnd\.sylabs/) }, {}] }],
     });
   });
 
@@ -265,7 +268,10 @@ describe("planTree() on other artifacts", () => {
     const name = `vnd.cncf.helm.chart.content.v1.tar+gzip-${hexOf(chart.digest)}`;
     const { layers, notes } = plan([chart, chart]);
     expect(layers).toMatchObject([{ kind: "files", files: [{ path: name }] }]);
-    expect(notes).toEqual([expect.stringContaining(`has no title: it is the file "${name}"`)]);
+    expect(notes).toEqual([`The artifact's layer without a title is the file "${name}"`]);
+    expect(plan([chart, layer("p", "application/x"), titled("a")]).notes).toEqual([
+      `The artifact's 2 layers without titles are files named by media type and digest, such as "${name}"`,
+    ]);
   });
 
   it("keeps a hostile media type within one name", () => {
