@@ -8,7 +8,7 @@ import { type HealthDeps, openHealth } from "./health.ts";
 const healthy: HealthDeps = {
   isAlive: async () => true,
   problems: () => [],
-  metrics: { contentType: "text/plain; version=0.0.4", text: async () => "calls_total 1\n" },
+  metrics: { expose: async () => ({ contentType: "text/plain; version=0.0.4", text: "calls_total 1\n" }) },
 };
 
 const loopback = { host: "127.0.0.1", port: 0 };
@@ -51,7 +51,7 @@ describe("openHealth()", () => {
   });
 
   it("answers what fails without its words", async () => {
-    const metrics = { ...healthy.metrics, text: failing };
+    const metrics = { expose: failing };
     expect(await ask("/metrics", { metrics })).toMatchObject({
       status: 500,
       text: expect.not.stringContaining("secret"),

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Failure } from "../lib/core/failure.ts";
+import type { Exposition } from "../lib/host/metrics.ts";
 import type { ListenAddress } from "../lib/settings/node-file.ts";
 
 export type HealthDeps = {
@@ -10,7 +11,7 @@ export type HealthDeps = {
   readonly isAlive: () => Promise<boolean>;
   /** Why the plugin is not ready; nothing when it is. */
   readonly problems: () => readonly string[];
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly metrics: { expose(): Promise<Exposition> };
 };
 
 export interface Health extends AsyncDisposable {
@@ -65,8 +66,7 @@ async function pageFor(deps: HealthDeps, method: string, url: string): Promise<P
     const path = url.replace(/\?.*$/s, "");
     if (path === "/healthz") return await livePage(deps);
     if (path === "/readyz") return readyPage(deps);
-    if (path === "/metrics")
-      return { status: 200, type: deps.metrics.contentType, text: await deps.metrics.text() };
+    if (path === "/metrics") return await metricsPage(deps);
     return plain(404, "There are /healthz, /readyz and /metrics here");
   } catch {
     return plain(500, "Cannot tell: the plugin met an error of its own");
@@ -75,6 +75,11 @@ async function pageFor(deps: HealthDeps, method: string, url: string): Promise<P
 
 async function livePage({ isAlive }: HealthDeps): Promise<Page> {
   return (await isAlive()) ? plain(200, "ok") : plain(503, "The socket is not where clients look for it");
+}
+
+async function metricsPage({ metrics }: HealthDeps): Promise<Page> {
+  const { contentType, text } = await metrics.expose();
+  return { status: 200, type: contentType, text };
 }
 
 function readyPage({ problems }: HealthDeps): Page {

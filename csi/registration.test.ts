@@ -21,7 +21,7 @@ afterEach(async () => {
 
 async function open() {
   const { log, lines } = openTestLog();
-  const deps = { log, meter: { observe: () => undefined }, now: Date.now };
+  const deps = { log, metrics: { countCall: () => undefined, countRefusal: () => undefined }, now: Date.now };
   const options = {
     driver: "csi.larder.test",
     endpoint: "/var/lib/kubelet/plugins/larder/csi.sock",

@@ -2,7 +2,8 @@
 import path from "node:path";
 import type { Log } from "../lib/host/log.ts";
 import { loadService } from "./protocol.ts";
-import { openServer, type ServerDeps } from "./server.ts";
+import type { ReportDeps } from "./report.ts";
+import { openServer } from "./server.ts";
 import { constant, method, type Service } from "./service.ts";
 import { openSocket } from "./socket.ts";
 
@@ -29,7 +30,7 @@ type Standing = { problem: string | undefined };
  * long as the socket is there: a refusal is told and waited out. Disposing takes the driver off the kubelet's list.
  */
 export async function openRegistration(
-  deps: ServerDeps,
+  deps: ReportDeps,
   options: RegistrationOptions,
 ): Promise<Registration> {
   const standing: Standing = { problem: "the kubelet has not asked for the driver yet" };

@@ -37,10 +37,10 @@ function heldPublish() {
   return { publish, begun: begun.promise, release };
 }
 
-const untilMeasured = (door: TestDoor, count = 1) =>
-  vi.waitUntil(() => door.measured.length >= count, { interval: 5, timeout: 10_000 });
+const untilCounted = (door: TestDoor, count = 1) =>
+  vi.waitUntil(() => door.counted.length >= count, { interval: 5, timeout: 10_000 });
 
-const untilCode = (door: TestDoor) => untilMeasured(door).then(() => door.measured[0]?.code);
+const untilCode = (door: TestDoor) => untilCounted(door).then(() => door.counted[0]?.code);
 
 describe("openServer()", () => {
   it.each([
@@ -184,8 +184,8 @@ describe("openServer()", () => {
   it("never logs or counts progress as a refusal", async () => {
     await using door = await openTestDoor(failing(new Failure("pending", "Pulling: 40 %")));
     await door.client.refusal(PUBLISH, publishRequest());
-    expect(door.measured).toMatchObject([{ method: "NodePublishVolume", code: "PENDING" }]);
-    expect(door.measured[0]).not.toHaveProperty("reason");
+    expect(door.counted).toMatchObject([{ method: "NodePublishVolume", code: "PENDING" }]);
+    expect(door.refusals).toEqual([]);
     expect(door.lines.map(({ level }) => level)).toEqual(["info"]);
   });
 
@@ -201,15 +201,30 @@ describe("openServer()", () => {
       }),
     );
     await door.client.refusal(UNPUBLISH, { volume_id: "csi-1", target_path: "/t" });
-    expect(door.measured).toMatchObject([
+    expect(door.counted).toMatchObject([
       { method: "NodePublishVolume", code: "OK" },
-      { method: "NodeUnpublishVolume", code: "FAILED_PRECONDITION", reason: "in-use" },
+      { method: "NodeUnpublishVolume", code: "FAILED_PRECONDITION" },
     ]);
+    expect(door.refusals).toEqual(["in-use"]);
     expect(door.lines).toMatchObject([
       { level: "info", fields: { volume_id: "csi-1", reference: "r.example/a:1", pod: "p" } },
       { level: "warn", fields: { target_path: "/t", reason: "in-use", why: "Cannot unmount" } },
     ]);
     expect(JSON.stringify(door.lines)).not.toContain('"o"');
+  });
+
+  it("keeps causes for the log and away from the caller", async () => {
+    const cause = new Error("HTTP 503", { cause: new Error("ECONNRESET") });
+    await using door = await openTestDoor(failing(new Failure("unavailable", "Cannot pull", { cause })));
+    expect((await door.client.refusal(PUBLISH, publishRequest())).message).toBe("Cannot pull");
+    expect(door.lines[0]?.fields["cause"]).toMatch(/HTTP 503[\s\S]*Caused by Error: ECONNRESET/);
+  });
+
+  it("ends with a cause that is its own cause", async () => {
+    const error = new Error("round");
+    error.cause = error;
+    await using door = await openTestDoor(failing(error));
+    expect((await door.client.refusal(PUBLISH, publishRequest())).code).toBe("INTERNAL");
   });
 
   it("keeps what is asked every minute out of the log", async () => {
@@ -259,7 +274,7 @@ describe("openServer()", () => {
     };
     await using door = await openTestDoor({ publish });
     await Promise.all(Array.from({ length: 300 }, () => door.client.call(PUBLISH, publishRequest())));
-    expect([active, door.measured.length, door.door.active()]).toEqual([300, 300, 0]);
+    expect([active, door.counted.length, door.door.active()]).toEqual([300, 300, 0]);
   });
 
   it("refuses to start when a constant answer does not survive the wire", () => {
@@ -267,7 +282,10 @@ describe("openServer()", () => {
       const methods = { NodeGetCapabilities: constant(answer) };
       const service = { name: "csi.v1.Node", definition: loadService("csi.proto", "csi.v1.Node"), methods };
       const { log } = openTestLog();
-      return openServer({ log, meter: { observe: () => undefined }, now: () => 0 }, [service]);
+      return openServer(
+        { log, metrics: { countCall: () => undefined, countRefusal: () => undefined }, now: () => 0 },
+        [service],
+      );
     };
     expect(() => open({ capabilities: [{ rpc: { type: "GET_VOLUME_STATZ" } }] })).toThrow(
       "capabilities.0.rpc.type",

@@ -1,16 +1,14 @@
-// The one wrapper round every method: checks, deadline, cancellation, log line, metrics, status.
+// The one wrapper round every method: checks, deadline, cancellation, status; and one report of each call.
 import type { Duplex } from "node:stream";
 import type { ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from "@grpc/grpc-js";
-import { logVerbosity, Server, ServerCredentials, setLogger, setLogVerbosity, status } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, setLogger, setLogVerbosity } from "@grpc/grpc-js";
 import { Failure } from "../lib/core/failure.ts";
-import type { Log, LogLevel } from "../lib/host/log.ts";
-import type { CallMeter } from "./ports.ts";
-import { describeRequest, scrub } from "./redact.ts";
+import type { Log } from "../lib/host/log.ts";
+import { scrub } from "./redact.ts";
+import { type ReportDeps, report } from "./report.ts";
 import { checkRequest } from "./request-check.ts";
 import { checkService, type Method, type Service } from "./service.ts";
-import { type Answer, nameOf, toAnswer } from "./status.ts";
-
-export type ServerDeps = { readonly log: Log; readonly meter: CallMeter; readonly now: () => number };
+import { type Answer, GRANTED, isGranted, toAnswer } from "./status.ts";
 
 export type Door = {
   /** Serves a connection that a socket took. */
@@ -26,7 +24,7 @@ export type Door = {
 
 type UnaryCall = ServerUnaryCall<object, object>;
 type Open = {
-  readonly deps: ServerDeps;
+  readonly deps: ReportDeps;
   readonly calls: Map<AbortController, Promise<unknown>>;
   readonly connections: Set<Duplex>;
 };
@@ -42,7 +40,7 @@ const OPTIONS = {
 };
 
 /** Opens the door for these services, once each constant answer was seen to survive the wire. */
-export function openServer(deps: ServerDeps, services: readonly Service[]): Door {
+export function openServer(deps: ReportDeps, services: readonly Service[]): Door {
   for (const service of services) checkService(service);
   silence(deps.log);
   const server = new Server(OPTIONS);
@@ -76,7 +74,7 @@ function implement(open: Open, service: Service): UntypedServiceImplementation {
     name,
     async (call: UnaryCall, callback: sendUnaryData<object>) => {
       const { answer, reply } = await serve(open, { name, method, call });
-      if (answer.code === status.OK) callback(null, reply);
+      if (isGranted(answer)) callback(null, reply);
       else callback({ code: answer.code, details: answer.message });
     },
   ]);
@@ -84,7 +82,7 @@ function implement(open: Open, service: Service): UntypedServiceImplementation {
 }
 
 type Incoming = { readonly name: string; readonly method: Method; readonly call: UnaryCall };
-type Outcome = { readonly answer: Answer; readonly reply: object; readonly error?: unknown };
+type Outcome = { readonly answer: Answer; readonly reply: object; readonly error: unknown };
 
 /** Never rejects: grpc-js would leave the caller without an answer until its deadline. */
 async function serve({ deps, calls }: Open, incoming: Incoming): Promise<Outcome> {
@@ -99,7 +97,15 @@ async function serve({ deps, calls }: Open, incoming: Incoming): Promise<Outcome
   calls.set(controller, attempted);
   const outcome = await attempted;
   calls.delete(controller);
-  report(deps, { ...incoming, ...outcome, began });
+  report(deps, {
+    method: incoming.name,
+    isQuiet: incoming.method.quiet,
+    request: incoming.call.request,
+    ...outcome,
+    began,
+    deadline: Number(incoming.call.getDeadline()),
+    isUnheard: incoming.call.cancelled,
+  });
   return outcome;
 }
 
@@ -107,44 +113,11 @@ async function attempt({ method, call }: Incoming, signal: AbortSignal): Promise
   try {
     checkRequest(call.request, method.required);
     const reply = await method.answer(call.request, { signal, deadline: Number(call.getDeadline()) });
-    return { answer: { code: status.OK, message: "" }, reply };
+    return { answer: GRANTED, reply, error: undefined };
   } catch (error) {
     const answer = toAnswer(error);
     return { answer: { ...answer, message: scrub(answer.message, call.request) }, reply: {}, error };
   }
-}
-
-type Finished = Incoming & Outcome & { readonly began: number };
-
-/** The one log line and the one measurement of a call. */
-function report({ log, meter, now }: ServerDeps, finished: Finished): void {
-  const { name, call, answer, began } = finished;
-  const ms = Math.max(0, now() - began);
-  const code = codeOf(finished, now());
-  const refused = answer.reason !== undefined && answer.reason !== "pending";
-  meter.observe({ method: name, code, seconds: ms / 1000, ...(refused ? { reason: answer.reason } : {}) });
-  const fields = { method: name, code, ms, ...describeRequest(call.request), ...wordsOf(finished) };
-  log[levelOf(finished)](answer.code === status.OK ? "Call answered" : "Call not granted", fields);
-}
-
-/** What the caller sees: progress by a name of its own, since it shares a code with real refusals. */
-function codeOf({ call, answer }: Finished, now: number): string {
-  if (call.cancelled)
-    return nameOf(now >= Number(call.getDeadline()) ? status.DEADLINE_EXCEEDED : status.CANCELLED);
-  return answer.reason === "pending" ? "PENDING" : nameOf(answer.code);
-}
-
-function levelOf({ method, answer }: Finished): LogLevel {
-  if (answer.code === status.OK) return method.quiet ? "debug" : "info";
-  if (answer.reason === undefined) return "error";
-  return answer.reason === "pending" || answer.reason === "busy" ? "info" : "warn";
-}
-
-function wordsOf({ call, answer, error }: Finished): Record<string, string> {
-  if (answer.code === status.OK) return {};
-  if (answer.reason !== undefined) return { reason: answer.reason, why: answer.message };
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { stack: scrub(stack, call.request) };
 }
 
 /**

@@ -44,9 +44,17 @@ export function toAnswer(error: unknown): Answer {
   return { code: CODES[failure.reason], reason: failure.reason, message: cut(failure.message) };
 }
 
-/** The name of a code, for logs and metrics. */
-export function nameOf(code: status): string {
-  return status[code];
+export const GRANTED: Answer = { code: status.OK, message: "" };
+
+export const isGranted = ({ code }: Answer) => code === status.OK;
+
+/**
+ * The name of the code that the caller saw, for logs and metrics: another one where it had gone before the answer.
+ * Progress has a name of its own, since it shares its code with real refusals.
+ */
+export function codeSeen({ code, reason }: Answer, gone?: { readonly isLate: boolean }): string {
+  if (gone !== undefined) return status[gone.isLate ? status.DEADLINE_EXCEEDED : status.CANCELLED];
+  return reason === "pending" ? "PENDING" : status[code];
 }
 
 /** Node's own calls answer an aborted signal with an AbortError that holds the signal's reason. */

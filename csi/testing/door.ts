@@ -2,17 +2,19 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import type { Reason } from "../../lib/core/failure.ts";
 import type { Log, LogFields, LogLevel } from "../../lib/host/log.ts";
+import type { Metrics } from "../../lib/host/metrics.ts";
 import { identityService } from "../identity.ts";
 import { type Journeys, nodeService } from "../node.ts";
-import type { CallMeter } from "../ports.ts";
+import type { ReportDeps } from "../report.ts";
 import { type Door, openServer } from "../server.ts";
 import type { Service } from "../service.ts";
 import { openSocket } from "../socket.ts";
 import { type DoorClient, openClient } from "./client.ts";
 
 export type Line = { readonly level: LogLevel; readonly message: string; readonly fields: LogFields };
-export type Measured = Parameters<CallMeter["observe"]>[0];
+export type Counted = Parameters<Metrics["countCall"]>[0];
 
 export interface TestDoor extends AsyncDisposable {
   readonly directory: string;
@@ -20,7 +22,8 @@ export interface TestDoor extends AsyncDisposable {
   readonly door: Door;
   readonly client: DoorClient;
   readonly lines: readonly Line[];
-  readonly measured: readonly Measured[];
+  readonly counted: readonly Counted[];
+  readonly refusals: readonly Reason[];
 }
 
 export const DRIVER = "csi.larder.test";
@@ -55,9 +58,13 @@ export function servicesOver(journeys: Partial<Journeys>): Service[] {
 export async function openTestDoor(journeys: Partial<Journeys> = {}): Promise<TestDoor> {
   const directory = await mkdtemp(path.join(os.tmpdir(), "larder-door-"));
   const { log, lines } = openTestLog();
-  const measured: Measured[] = [];
-  const meter = { observe: (call: Measured) => void measured.push(call) };
-  const door = openServer({ log, meter, now: Date.now }, servicesOver(journeys));
+  const counted: Counted[] = [];
+  const refusals: Reason[] = [];
+  const metrics: ReportDeps["metrics"] = {
+    countCall: (call) => void counted.push(call),
+    countRefusal: (reason) => void refusals.push(reason),
+  };
+  const door = openServer({ log, metrics, now: Date.now }, servicesOver(journeys));
   const at = path.join(directory, "csi.sock");
   const socket = await openSocket(at, { accept: door.accept });
   const client = openClient(at);
@@ -67,7 +74,8 @@ export async function openTestDoor(journeys: Partial<Journeys> = {}): Promise<Te
     door,
     client,
     lines,
-    measured,
+    counted,
+    refusals,
     [Symbol.asyncDispose]: async () => {
       client[Symbol.dispose]();
       await socket[Symbol.asyncDispose]();
