@@ -1,0 +1,123 @@
+// Asks one host one thing: with the right Authorization, and through whatever redirects it names.
+import { type Endpoint, formatEndpoint } from "./endpoint.ts";
+import { Fault, TRIES } from "./fault.ts";
+import type { Incoming } from "./incoming.ts";
+import { networkFault } from "./network-faults.ts";
+import { statusFault } from "./statuses.ts";
+import { credentialsFor, type Party, type Tokens } from "./tokens.ts";
+import type { Transport } from "./transport.ts";
+
+export type AskDeps = {
+  readonly transport: Transport;
+  readonly tokens: Tokens;
+  readonly now: () => number;
+};
+
+export type Question = {
+  readonly party: Party;
+  readonly method: "GET" | "HEAD";
+  /** What of the repository: `manifests/v1`, `blobs/sha256:…`. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Where an earlier redirect led: asked at once, with nothing of the registry's. */
+  readonly at?: URL | undefined;
+};
+
+/** An answer, and who gave it. */
+export type Answer = { readonly incoming: Incoming; readonly url: URL; readonly who: string };
+
+const MOST_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** The answer, whatever its status, but for redirects and a 401 that a renewed token turns. Faults: the network's, the token server's. */
+export async function ask(deps: AskDeps, question: Question, signal: AbortSignal): Promise<Answer> {
+  const { party } = question;
+  if (question.at !== undefined) return await send(deps, question, { url: question.at, signal });
+  const url = addressOf(question);
+  const authorization = await unlessAborted(deps.tokens.authorization(party), signal);
+  const first = await follow(deps, question, { url, authorization, signal });
+  if (first.incoming.status !== 401 || first.url.origin !== party.endpoint.origin) return first;
+  const challenge = first.incoming.header("www-authenticate") ?? "";
+  const better = await unlessAborted(deps.tokens.answer(party, challenge, authorization), signal);
+  if (better === undefined) return first;
+  await first.incoming.discard();
+  return await follow(deps, question, { url, authorization: better, signal });
+}
+
+/** The Fault for an answer whose status is not what was hoped for; its body is let go. */
+export async function refusalOf(deps: AskDeps, party: Party, answer: Answer): Promise<Fault> {
+  const { incoming, url, who } = answer;
+  await incoming.discard();
+  const trusted = url.origin === party.endpoint.origin && credentialsFor(party) !== undefined;
+  const headers = { retryAfter: incoming.header("retry-after"), now: deps.now() };
+  return statusFault({ who, access: party.access, trusted }, incoming.status, headers);
+}
+
+type Way = { readonly url: URL; readonly authorization?: string | undefined; readonly signal: AbortSignal };
+
+async function follow(deps: AskDeps, question: Question, way: Way): Promise<Answer> {
+  const seen = new Set<string>();
+  for (let { url } = way; ; ) {
+    const answer = await send(deps, question, { ...way, url });
+    if (!REDIRECTS.has(answer.incoming.status)) return answer;
+    await answer.incoming.discard();
+    seen.add(url.href);
+    const next = URL.parse(answer.incoming.header("location") ?? "", url);
+    const known = next !== null && (next.protocol === "https:" || next.protocol === "http:");
+    if (!known || seen.has(next.href) || seen.size > MOST_REDIRECTS)
+      throw new Fault(
+        "unavailable",
+        `${answer.who} redirects ${known ? "in a circle" : "to no address"} (${url.host} answered ${answer.incoming.status})`,
+        { tries: TRIES.nonsense, help: "tell the registry's administrator" },
+      );
+    url = next;
+  }
+}
+
+async function send(deps: AskDeps, question: Question, way: Way): Promise<Answer> {
+  const { endpoint } = question.party;
+  const home = way.url.origin === endpoint.origin;
+  const who = home
+    ? formatEndpoint(endpoint)
+    : `the storage "${way.url.host}", to which ${formatEndpoint(endpoint)} redirected,`;
+  const headers = {
+    ...question.headers,
+    ...(home ? endpoint.headers : {}),
+    ...(home && way.authorization !== undefined ? { authorization: way.authorization } : {}),
+  };
+  const outgoing = { method: question.method, url: way.url, headers, trust: endpoint.trust };
+  const incoming = await deps.transport.send(outgoing, way.signal).catch((error: unknown) => {
+    way.signal.throwIfAborted();
+    throw networkFault(who, error) ?? error;
+  });
+  return { incoming, url: way.url, who };
+}
+
+/** A request for a token belongs to all who wait for it: one who goes away leaves it flying. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const gone = Promise.withResolvers<never>();
+  const leave = () => gone.reject(signal.reason);
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    return await Promise.race([promise, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
+
+function addressOf({ party: { endpoint, access }, path }: Question): URL {
+  const url = new URL(`${endpoint.origin}${endpoint.prefix}/${access.repository}/${path}`);
+  if (endpoint.namespace !== undefined) url.searchParams.set("ns", endpoint.namespace);
+  return url;
+}
+
+/** Whether the endpoint answers HTTP at all, within the time a mirror may cost. */
+export async function isAlive(deps: AskDeps, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  const url = new URL(`${endpoint.origin}${endpoint.prefix}/`);
+  const { headers, trust } = endpoint;
+  const incoming = await deps.transport
+    .send({ method: "GET", url, headers, trust }, signal)
+    .catch(() => undefined);
+  await incoming?.discard();
+  return incoming !== undefined;
+}

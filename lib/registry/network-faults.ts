@@ -1,0 +1,96 @@
+// The one table from what sockets and TLS report to why an operation was refused.
+import { Fault, TRIES } from "./fault.ts";
+
+const TROUBLE: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "refused the connection"],
+  ["ECONNRESET", "broke the connection off"],
+  ["EPIPE", "broke the connection off"],
+  ["UND_ERR_SOCKET", "broke the connection off"],
+  ["UND_ERR_CLOSED", "could not be asked while the plugin stops"],
+  ["UND_ERR_DESTROYED", "could not be asked while the plugin stops"],
+  ["ETIMEDOUT", "did not answer in time"],
+  ["UND_ERR_CONNECT_TIMEOUT", "did not take the connection in time"],
+  ["UND_ERR_HEADERS_TIMEOUT", "took the request and did not answer in time"],
+  ["UND_ERR_BODY_TIMEOUT", "stopped in mid-answer"],
+  ["EHOSTUNREACH", "cannot be reached from this node"],
+  ["ENETUNREACH", "cannot be reached from this node"],
+  ["ENOTFOUND", "has a name that this node cannot resolve"],
+  ["EAI_AGAIN", "has a name that this node cannot resolve at the moment"],
+  ["EMFILE", "could not be asked, because this node has no file descriptors left"],
+  ["ENFILE", "could not be asked, because this node has no file descriptors left"],
+  ["EADDRNOTAVAIL", "could not be asked, because this node has no ports left"],
+]);
+
+/** What a dead host does, as against one that breaks off. */
+const SILENT: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ETIMEDOUT",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "UND_ERR_HEADERS_TIMEOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+]);
+
+const UNTRUSTED = "shows a certificate that no known authority signed";
+const TRUST_HELP = 'give its authority as "ca" in the settings of this registry';
+
+const TLS: ReadonlyMap<string, readonly [words: string, help: string]> = new Map([
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", [UNTRUSTED, TRUST_HELP]],
+  ["SELF_SIGNED_CERT_IN_CHAIN", [UNTRUSTED, TRUST_HELP]],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", [UNTRUSTED, TRUST_HELP]],
+  ["UNABLE_TO_GET_ISSUER_CERT", [UNTRUSTED, TRUST_HELP]],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", [UNTRUSTED, TRUST_HELP]],
+  ["CERT_SIGNATURE_FAILURE", [UNTRUSTED, TRUST_HELP]],
+  ["CERT_HAS_EXPIRED", ["shows a certificate that has expired", "renew it, or set this node's clock"]],
+  ["CERT_NOT_YET_VALID", ["shows a certificate that is not valid yet", "set this node's clock"]],
+  ["CERT_REVOKED", ["shows a certificate that was revoked", "renew it"]],
+  [
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+    ["shows a certificate of another host", "use the name the certificate is for"],
+  ],
+  [
+    "ERR_SSL_WRONG_VERSION_NUMBER",
+    ["does not speak TLS", 'allow plain HTTP for it ("plainHttp") if that is meant'],
+  ],
+  [
+    "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+    ["does not speak TLS", 'allow plain HTTP for it ("plainHttp") if that is meant'],
+  ],
+]);
+
+/** The Fault for an error that came up through a socket; undefined where it is no such error. */
+export function networkFault(who: string, error: unknown): Fault | undefined {
+  const code = codeOf(error);
+  if (code === undefined) return undefined;
+  const tls = TLS.get(code);
+  if (tls !== undefined)
+    return new Fault("unavailable", `${who} ${tls[0]}`, {
+      tries: TRIES.refusal,
+      help: tls[1],
+      cause: error,
+    });
+  if (/^(HPE_|UND_ERR_(RES_|HEADERS_OVERFLOW|INVALID_RETURN|EXCEEDED))/.test(code))
+    return new Fault("unavailable", `${who} sent what is not HTTP`, {
+      tries: TRIES.nonsense,
+      help: 'check the port, and "plainHttp"',
+      cause: error,
+    });
+  const words =
+    TROUBLE.get(code) ?? (/^(ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? "broke the TLS handshake off" : undefined);
+  if (words === undefined) return undefined;
+  return new Fault("unavailable", `${who} ${words}`, {
+    tries: TRIES.trouble,
+    silent: SILENT.has(code),
+    cause: error,
+  });
+}
+
+/** Node wraps the attempts on several addresses of one name; the first stands for all. */
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error.name === "HTTPParserError") return "HPE_";
+  if ("code" in error && typeof error.code === "string") return error.code;
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return codeOf(error.cause);
+}

@@ -1,0 +1,162 @@
+// The reader over HTTP: puts the parts of this room together, and turns their faults into Failures.
+import { setMaxListeners } from "node:events";
+import type { Access } from "../core/access.ts";
+import type { Digest } from "../core/digest.ts";
+import { formatReference, type Reference } from "../core/reference.ts";
+import { type AskDeps, isAlive } from "./ask.ts";
+import { type BlobDeps, bringBlob } from "./blob.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { Fault, failureOf } from "./fault.ts";
+import type { HostBook } from "./hosts.ts";
+import type { Limits } from "./limits.ts";
+import { fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
+import { MirrorHealth } from "./mirror-health.ts";
+import { type PersistDeps, persist } from "./persist.ts";
+import type { BlobSink, FetchedManifest, Reader, Resolved, WantedBlob } from "./reader.ts";
+import { type Party, Tokens } from "./tokens.ts";
+import { Transport, type TransportOptions } from "./transport.ts";
+
+export type ReaderOptions = PersistDeps & {
+  readonly hosts: HostBook;
+  readonly limits: Limits;
+  readonly timeouts?: TransportOptions;
+};
+
+export function openReader(options: ReaderOptions): Reader {
+  return new HttpReader(options);
+}
+
+class HttpReader implements Reader {
+  readonly #options: ReaderOptions;
+  readonly #transport: Transport;
+  readonly #closing = new AbortController();
+  readonly #health: MirrorHealth;
+  readonly #ask: AskDeps;
+
+  constructor(options: ReaderOptions) {
+    const { now, observe } = options;
+    const transport = new Transport(options.timeouts ?? {});
+    const closing = this.#closing.signal;
+    setMaxListeners(0, closing);
+    this.#options = options;
+    this.#transport = transport;
+    this.#ask = { transport, now, tokens: new Tokens({ transport, now, closing }) };
+    const probe = async (endpoint: Endpoint, signal: AbortSignal) =>
+      await isAlive(this.#ask, endpoint, signal);
+    this.#health = new MirrorHealth({ now, observe, closing, probe });
+  }
+
+  async resolve(access: Access, reference: Reference, signal: AbortSignal): Promise<Resolved> {
+    const { order } = await this.#options.hosts.hostsFor(access);
+    const able = order.filter(({ resolves }) => resolves);
+    const wanted = {
+      ...(reference.tag === undefined ? {} : { tag: reference.tag }),
+      ...(reference.digest === undefined ? {} : { digest: reference.digest }),
+    };
+    return await this.#fromAny(
+      { access, endpoints: able, what: `resolve ${formatReference(reference)}` },
+      async (party, within) => await resolveAt(this.#ask, { party, ...wanted }, within),
+      signal,
+    );
+  }
+
+  async fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest> {
+    const { order } = await this.#options.hosts.hostsFor(access);
+    const able = order.filter(({ pulls }) => pulls);
+    return await this.#fromAny(
+      { access, endpoints: able, what: `pull ${nameOf(access)}@${digest}` },
+      async (party, within) => await fetchManifestAt(this.#ask, { party, name: digest, digest }, within),
+      signal,
+    );
+  }
+
+  async prove(access: Access, digest: Digest, signal: AbortSignal): Promise<void> {
+    const { upstream } = await this.#options.hosts.hostsFor(access);
+    await this.#fromAny(
+      { access, endpoints: [upstream], what: `use ${nameOf(access)}@${digest}` },
+      async (party, within) => await proveAt(this.#ask, { party, digest }, within),
+      signal,
+    );
+  }
+
+  async fetchBlob(access: Access, blob: WantedBlob, sink: BlobSink, signal: AbortSignal): Promise<void> {
+    const { order, upstream } = await this.#options.hosts.hostsFor(access);
+    const able = blob.upstreamOnly === true ? [upstream] : order.filter(({ pulls }) => pulls);
+    const deps: BlobDeps = {
+      ...this.#ask,
+      ...this.#options,
+      failed: (endpoint, fault) => this.#failed(endpoint, fault),
+    };
+    const what = `pull the blob ${blob.digest} of ${nameOf(access)}`;
+    await this.#told(what, signal, async (within) => {
+      const routes = (await this.#living(able, what)).map((endpoint) => ({
+        party: { endpoint, access },
+        faults: 0,
+      }));
+      await bringBlob(deps, { blob, sink, routes, group: nameOf(access) }, within);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new Fault("unavailable", "the plugin stops", { tries: 1 }));
+    await this.#transport[Symbol.asyncDispose]();
+  }
+
+  /** Asks the endpoints in turn, and all of them again where that may help; the last one's word is final. */
+  async #fromAny<T>(
+    from: { readonly access: Access; readonly endpoints: readonly Endpoint[]; readonly what: string },
+    attempt: (party: Party, signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { access, what } = from;
+    return await this.#told(what, signal, async (within) => {
+      const round = async () => {
+        const endpoints = await this.#living(from.endpoints, what);
+        for (const endpoint of endpoints) {
+          using _slot = await this.#options.limits.questions.take(
+            { group: "", line: nameOf(access) },
+            within,
+          );
+          try {
+            return await attempt({ endpoint, access }, within);
+          } catch (error) {
+            within.throwIfAborted();
+            if (!(error instanceof Fault)) throw error;
+            this.#failed(endpoint, error);
+            if (endpoint === endpoints.at(-1)) throw error;
+          }
+        }
+        throw new Error("no endpoint was asked");
+      };
+      return await persist(this.#options, access.host, round, within);
+    });
+  }
+
+  /** Dead mirrors are passed by, unless there is nobody else. */
+  async #living(endpoints: readonly Endpoint[], what: string): Promise<readonly Endpoint[]> {
+    const living = await this.#health.living(endpoints);
+    if (endpoints.length > 0) return living.length > 0 ? living : endpoints;
+    const fault = new Fault("unavailable", "no host that is configured for it may be asked", {
+      tries: 1,
+      help: 'check the "capabilities" of its mirrors',
+    });
+    throw failureOf(fault, what);
+  }
+
+  #failed(endpoint: Endpoint, fault: Fault): void {
+    if (fault.facts.silent === true) this.#health.report(endpoint, fault.message);
+  }
+
+  async #told<T>(what: string, signal: AbortSignal, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const within = AbortSignal.any([signal, this.#closing.signal]);
+    setMaxListeners(0, within);
+    try {
+      return await act(within);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof Fault ? failureOf(error, what) : error;
+    }
+  }
+}
+
+const nameOf = ({ host, repository }: Access) => `${host}/${repository}`;

@@ -1,0 +1,61 @@
+// Asks again after a fault, for as long as that makes sense: the one loop for every request.
+import { planRetry } from "../core/retry.ts";
+import { Fault } from "./fault.ts";
+import type { Observe } from "./observe.ts";
+
+export type PersistDeps = {
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Rejects with the signal's reason when that comes first. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly observe: Observe;
+};
+
+/** Counts the failures of one request since it last got on. */
+export class Patience {
+  readonly #deps: PersistDeps;
+  #failures = 0;
+  #began: number;
+
+  constructor(deps: PersistDeps) {
+    this.#deps = deps;
+    this.#began = deps.now();
+  }
+
+  /** Bytes came: what failed before does not count any more. */
+  renew(): void {
+    this.#failures = 0;
+    this.#began = this.#deps.now();
+  }
+
+  /** Waits until the request should be made again; throws the fault when it should not. */
+  async wait(fault: Fault, host: string, signal: AbortSignal): Promise<void> {
+    const { now, random, sleep, observe } = this.#deps;
+    this.#failures += 1;
+    const { tries, retryAfterMs } = fault.facts;
+    const elapsedMs = now() - this.#began;
+    const waitMs = planRetry({ attempt: this.#failures, elapsedMs, retryAfterMs, random: random() });
+    if (this.#failures >= tries || waitMs === undefined) throw fault;
+    observe.retry({ host, reason: fault.reason, why: fault.message, attempt: this.#failures, waitMs });
+    await sleep(waitMs, signal);
+  }
+}
+
+/** The first result; a fault that time may heal is waited out. */
+export async function persist<T>(
+  deps: PersistDeps,
+  host: string,
+  attempt: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const patience = new Patience(deps);
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Fault)) throw error;
+      await patience.wait(error, host, signal);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// HTTP/1.1 with keep-alive: one pool of connections for each way a host is trusted.
+import tls from "node:tls";
+import { Agent } from "undici";
+import type { Trust } from "./endpoint.ts";
+import { Incoming } from "./incoming.ts";
+
+export type TransportOptions = {
+  /** How long a host may take to answer a request with headers. */
+  readonly headersTimeoutMs?: number;
+  /** How long a body may pause. */
+  readonly bodyTimeoutMs?: number;
+  readonly dialTimeoutMs?: number;
+};
+
+export type Outgoing = {
+  readonly method: "GET" | "HEAD" | "POST";
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly trust: Trust;
+};
+
+/** Follows no redirect and retries nothing. */
+export class Transport implements AsyncDisposable {
+  readonly #agents = new Map<string, Agent>();
+  readonly #options: TransportOptions;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once status and headers are here; rejects with the socket's error or the signal's reason. */
+  async send(outgoing: Outgoing, signal: AbortSignal): Promise<Incoming> {
+    signal.throwIfAborted();
+    const { method, url, headers, body } = outgoing;
+    const incoming = new Incoming(signal);
+    this.#agentFor(outgoing.trust).dispatch(
+      {
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method,
+        headers: { "accept-encoding": "identity", "user-agent": "larder", ...headers },
+        ...(body === undefined ? {} : { body }),
+      },
+      incoming,
+    );
+    return await incoming.started;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#agents.values()].map(async (agent) => await agent.destroy()));
+  }
+
+  #agentFor(trust: Trust): Agent {
+    const key = JSON.stringify(trust);
+    const known = this.#agents.get(key);
+    if (known !== undefined) return known;
+    const agent = new Agent({
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: 20_000,
+      headersTimeout: this.#options.headersTimeoutMs ?? 30_000,
+      bodyTimeout: this.#options.bodyTimeoutMs ?? 30_000,
+      connect: {
+        timeout: trust.dialTimeoutMs ?? this.#options.dialTimeoutMs ?? 10_000,
+        ...(trust.skipVerify === true ? { rejectUnauthorized: false } : {}),
+        ...(trust.ca === undefined ? {} : { ca: [...tls.getCACertificates("default"), ...trust.ca] }),
+        ...(trust.client === undefined ? {} : { cert: trust.client.certificate, key: trust.client.key }),
+      },
+    });
+    this.#agents.set(key, agent);
+    return agent;
+  }
+}
