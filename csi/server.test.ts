@@ -136,7 +136,7 @@ describe("openServer()", () => {
   it("aborts the journey when the deadline passes", async () => {
     const held = heldPublish();
     await using door = await openTestDoor(held);
-    const refusal = door.client.refusal(PUBLISH, publishRequest(), { deadlineMs: 60 });
+    const refusal = door.client.refusal(PUBLISH, publishRequest(), { deadlineMs: 1_000 });
     const { signal } = await held.begun;
     if (!signal.aborted) await once(signal, "abort");
     held.release.resolve();

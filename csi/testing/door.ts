@@ -26,7 +26,7 @@ export interface TestDoor extends AsyncDisposable {
   readonly refusals: readonly Reason[];
 }
 
-export const DRIVER = "csi.larder.test";
+const DRIVER = "csi.larder.test";
 
 /** Keeps what the door says as it said it: before the real log would have redacted it. */
 export function openTestLog(): { readonly log: Log; readonly lines: readonly Line[] } {
