@@ -45,6 +45,14 @@ describe("BlockingThreads", () => {
     expect(blocking.threads).toBe(1);
   });
 
+  it("dispose tells callers whose turn had not come", async () => {
+    const blocking = new BlockingThreads({ patienceMs: 60_000 });
+    const calls = Array.from({ length: 3 }, () => sync(blocking));
+    const told = Promise.all(calls.map((call) => expect(call).rejects.toThrow(/closed/)));
+    await blocking[Symbol.asyncDispose]();
+    await told;
+  });
+
   describe.runIf(process.getuid?.() === 0)("when calls hang", () => {
     const hanging = () => path.join(folder, "hanging");
     let released: Disposable;
@@ -74,7 +82,9 @@ describe("BlockingThreads", () => {
       await sync(blocking, "/proc");
       await blocking[Symbol.asyncDispose]();
       await told;
+      expect(blocking.stuck).toBe(1);
       released[Symbol.dispose]();
+      await polled(() => blocking.stuck === 0);
     });
   });
 });

@@ -17,6 +17,8 @@ export interface Blocking {
   run(call: BlockingCall): Promise<void>;
 }
 
+const closed: BlockingAnswer = { error: { message: "the threads for system calls were closed" } };
+
 type Waiting = { readonly call: BlockingCall; readonly settle: (answer: BlockingAnswer) => void };
 type Thread = {
   readonly worker: Worker;
@@ -32,6 +34,7 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
   readonly #threads = new Set<Thread>();
   readonly #waiting: Waiting[] = [];
   readonly #patienceMs: number;
+  #stuck = 0;
 
   constructor(options: { readonly patienceMs: number }) {
     this.#patienceMs = options.patienceMs;
@@ -53,8 +56,14 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
     return this.#threads.size;
   }
 
+  /** Threads that were ended in the middle of a call and are still in it: `process.exit` would wait for them, SIGKILL does not. */
+  get stuck(): number {
+    return this.#stuck;
+  }
+
   /** Ends the threads that are idle; one that hangs in the kernel ends when its call does, and nobody waits for it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const { settle } of this.#waiting.splice(0)) settle(closed);
     await Promise.all(
       [...this.#threads].filter(({ job }) => job === undefined).map((thread) => this.#end(thread)),
     );
@@ -123,9 +132,12 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
   }
 
   async #end(thread: Thread): Promise<void> {
+    const busy = thread.job === undefined ? 0 : 1;
     this.#threads.delete(thread);
-    thread.job?.settle({ error: { message: "the threads for system calls were closed" } });
+    thread.job?.settle(closed);
     thread.worker.unref();
+    this.#stuck += busy;
     await thread.worker.terminate();
+    this.#stuck -= busy;
   }
 }

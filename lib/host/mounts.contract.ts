@@ -201,6 +201,27 @@ export function mountsContract(name: string, openBench: () => Promise<MountsBenc
       });
     });
 
+    it.each(["", "relative", "/a/", "/a/.", "/a/../b", "/a//b"])(
+      "refuses the path %j for a mount",
+      async (target) => {
+        const invalid = { reason: "invalid", message: expect.stringContaining(`"${target}"`) };
+        const lower = [await directory("a"), await directory("b")];
+        await expect(mounts.bind({ source: at("a"), target, flags: locked })).rejects.toMatchObject(invalid);
+        await expect(mounts.overlay({ lower, target, flags: locked })).rejects.toMatchObject(invalid);
+        await expect(mounts.unmount(target)).rejects.toMatchObject(invalid);
+        await expect(mounts.at(target)).rejects.toMatchObject(invalid);
+      },
+    );
+
+    it("unmount() with a slash or dot behind a symlink leaves what that points at mounted", async () => {
+      const [source, target] = [await directory("s"), await directory("t")];
+      await mounts.bind({ source, target, flags: locked });
+      await symlink(target, at("link"));
+      for (const end of ["/", "/."])
+        await expect(mounts.unmount(at("link") + end)).rejects.toMatchObject({ reason: "invalid" });
+      expect(await mounts.at(target)).toHaveLength(1);
+    });
+
     describe("unmount()", () => {
       it.each([
         ["a directory that is no mount", async () => directory("d")],

@@ -6,6 +6,7 @@ import {
   type MountFlags,
   type Mounts,
   type OverlayRequest,
+  requireExact,
   requireLayers,
 } from "./mounts.ts";
 
@@ -25,6 +26,7 @@ export class MemoryMounts implements Mounts {
 
   async bind({ source, target, flags }: BindRequest): Promise<void> {
     const attempt = `Cannot mount "${source}" at "${target}"`;
+    requireExact(target);
     const [from, to] = [this.#exists(source, attempt), this.#exists(target, attempt)];
     if (to.kind === "symlink") throw new Failure("conflict", `${attempt}: it is a symbolic link`);
     if (from.kind !== to.kind)
@@ -34,6 +36,7 @@ export class MemoryMounts implements Mounts {
 
   async overlay(request: OverlayRequest): Promise<void> {
     const attempt = `Cannot mount an overlay at "${request.target}"`;
+    requireExact(request.target);
     const to = this.#exists(request.target, attempt);
     if (to.kind === "symlink") throw new Failure("conflict", `${attempt}: it is a symbolic link`);
     const { upper, work } = request;
@@ -53,6 +56,7 @@ export class MemoryMounts implements Mounts {
   }
 
   async unmount(target: string): Promise<boolean> {
+    requireExact(target);
     const top = this.#at(target).at(-1);
     if (top === undefined) return false;
     if (this.#held.has(top.target))
@@ -62,6 +66,7 @@ export class MemoryMounts implements Mounts {
   }
 
   async at(target: string): Promise<readonly MountEntry[]> {
+    requireExact(target);
     return this.#at(target);
   }
 

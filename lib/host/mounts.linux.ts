@@ -9,7 +9,7 @@ import type { Blocking } from "./blocking.ts";
 import { errorCode, failureOf } from "./errno.ts";
 import { mountBind } from "./mount-calls.ts";
 import { isMountRoot } from "./mount-syscalls.ts";
-import { type BindRequest, type Mounts, type OverlayRequest, requireLayers } from "./mounts.ts";
+import { type BindRequest, type Mounts, type OverlayRequest, requireExact, requireLayers } from "./mounts.ts";
 
 export class LinuxMounts implements Mounts {
   readonly #blocking: Blocking;
@@ -20,6 +20,7 @@ export class LinuxMounts implements Mounts {
 
   // Here and now, not in a thread: it reads no disk and takes microseconds.
   async bind(request: BindRequest): Promise<void> {
+    requireExact(request.target);
     try {
       mountBind(request);
     } catch (error) {
@@ -32,6 +33,7 @@ export class LinuxMounts implements Mounts {
   }
 
   async overlay(request: OverlayRequest): Promise<void> {
+    requireExact(request.target);
     requireLayers(request);
     try {
       await this.#blocking.run({ ...request, kind: "overlay" });
@@ -45,6 +47,7 @@ export class LinuxMounts implements Mounts {
   }
 
   async unmount(target: string): Promise<boolean> {
+    requireExact(target);
     try {
       await this.#blocking.run({ kind: "unmount", target });
       return true;
@@ -57,6 +60,7 @@ export class LinuxMounts implements Mounts {
   }
 
   async at(target: string): Promise<readonly MountEntry[]> {
+    requireExact(target);
     // Reading the table costs milliseconds where there are hundreds of overlays; most answers are "nothing".
     if (isPlain(target)) return [];
     const directory = await realDirectoryOf(target);

@@ -1,4 +1,5 @@
 // Mounting and unmounting on the node, and the kernel's word on what is mounted.
+import path from "node:path";
 import { Failure } from "../core/failure.ts";
 import type { MountEntry } from "../core/mountinfo.ts";
 
@@ -23,7 +24,7 @@ export type OverlayRequest = {
 };
 
 /**
- * Paths are absolute. A target exists, is a directory where the source is one and a file where it is a file, and is
+ * Paths are absolute and normal (`invalid`). A target exists, is a directory where the source is one and a file where it is a file, and is
  * never a symlink (`conflict`). What is mounted shows at the peers of a shared mount above it, a pod's among them.
  * Repeating a mount stacks another: who must not, asks `at` first. Also: `not-found`, `full` (too many mounts),
  * `unsupported` (the kernel or file system cannot).
@@ -38,6 +39,15 @@ export interface Mounts {
   at(target: string): Promise<readonly MountEntry[]>;
   /** The kernel's whole table. */
   list(): Promise<readonly MountEntry[]>;
+}
+
+/** Refuses a path whose last name is not its last: behind a slash or a dot, the kernel would follow a symlink. */
+export function requireExact(target: string): void {
+  if (path.isAbsolute(target) && path.normalize(target) === target && !/.\/$/.test(target)) return;
+  throw new Failure(
+    "invalid",
+    `Cannot take "${target}" for a mount: give an absolute path without "." and ".." and without a slash at its end`,
+  );
 }
 
 /** Refuses what the kernel would only refuse with EINVAL and a line in its own log. */
