@@ -1,0 +1,215 @@
+// Brings blobs to this node: downloaded once, read while they arrive, kept until everybody who wants them has them.
+
+import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import type { Feed, Unpacked, Unpacker } from "../archive/unpacker.ts";
+import type { Access } from "../core/access.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import type { LayerPlan } from "../core/layer-plan.ts";
+import type { Reader, Source } from "../registry/reader.ts";
+import type { Budget, Reservation } from "./budget.ts";
+import { type Claim, Claims } from "./claims.ts";
+import { toDiskFailure } from "./disk-failure.ts";
+import { download } from "./download.ts";
+import type { Inventory } from "./inventory.ts";
+import type { StoredBlob } from "./layer.ts";
+import type { Layout } from "./layout.ts";
+import { Partial } from "./partial.ts";
+import { registryOf } from "./permission.ts";
+import type { Stamp } from "./place-file.ts";
+import type { Turns } from "./turns.ts";
+
+export type BlobsDeps = {
+  readonly reader: Reader;
+  readonly unpacker: Unpacker;
+  readonly layout: Layout;
+  readonly inventory: Inventory;
+  readonly budget: Budget;
+  readonly turns: Turns;
+  readonly boot: string;
+  readonly keepSetuid: boolean;
+  /** Aborted when the store closes: flights end there and leave their partials to be resumed. */
+  readonly closing: AbortSignal;
+  readonly discard: (at: string) => Promise<void>;
+  /** Hears of all bytes that arrive, and of who sent them. */
+  readonly onBytes: (source: Source, bytes: number) => void;
+  readonly now: () => number;
+};
+
+/** On whose behalf blobs are fetched; `as` tells one asker's refusals from another's. */
+export type Asker = { readonly access: Access; readonly as: string };
+
+/** A blob that is here: the partial that holds it, and for an archive the directory it was unpacked to. */
+export type Arrived = {
+  readonly partial: Partial;
+  readonly reservation: Reservation;
+  readonly unpacked?: Unpacked & { readonly directory: string };
+  /** The mode and time its file was given when it was first placed. */
+  stamped?: Stamp;
+  /** Whether it has become part of a Layer; if not, its bytes stay for the next try. */
+  used: boolean;
+};
+
+type ArchivePlan = Exclude<LayerPlan, { kind: "files" }>;
+type Reading = (feed: Feed, signal: AbortSignal, reservation: Reservation) => Promise<Arrived["unpacked"]>;
+type Wanted = { readonly blob: StoredBlob; readonly use: string; readonly upstreamOnly?: boolean };
+
+export class Blobs {
+  readonly #deps: BlobsDeps;
+  readonly #claims: Claims<Arrived>;
+  readonly #arriving = new Map<string, Partial>();
+  readonly #taken = new Set<string>();
+
+  constructor(deps: BlobsDeps) {
+    this.#deps = deps;
+    this.#claims = new Claims((arrived) => this.#clear(arrived));
+  }
+
+  get joined(): number {
+    return this.#claims.joined;
+  }
+
+  /** How much of the blob is here while it is being brought, and from whom; undefined when it is not. */
+  arriving(registry: string, digest: string): Pick<Partial, "written" | "sources"> | undefined {
+    return this.#arriving.get(`${registry} ${digest}`);
+  }
+
+  /** The blob as one checked file. `upstreamOnly`: brought by the registry itself, so that it counts as its proof. */
+  async raw(
+    asker: Asker,
+    blob: StoredBlob,
+    options: { readonly upstreamOnly?: boolean } = {},
+  ): Promise<Claim<Arrived>> {
+    const use = options.upstreamOnly === true ? "proof" : "raw";
+    return await this.#claim(asker, { blob, use, ...options }, async (feed, signal) => {
+      await this.#deps.unpacker.verify(feed, signal);
+      return undefined;
+    });
+  }
+
+  /** The blob unpacked into a directory of its own, as it is before it settles. */
+  async unpacked(asker: Asker, plan: ArchivePlan): Promise<Claim<Arrived>> {
+    const { kind, blob, compression, diffId } = plan;
+    const root = plan.kind === "archive" ? plan.root : "";
+    const use = JSON.stringify([kind, compression, diffId, root]);
+    const directory = path.join(this.#deps.layout.ingest, randomUUID());
+    const { keepSetuid } = this.#deps;
+    return await this.#claim(asker, { blob, use }, async (feed, signal, reservation) => {
+      // A second try, after a mirror's bytes were wrong, must not find what the first one wrote.
+      await this.#deps.discard(directory);
+      await mkdir(path.join(directory, "fs"), { recursive: true, mode: 0o755 });
+      const job = { feed, compression, directory: path.join(directory, "fs"), kind, root, keepSetuid };
+      const room = (bytes: number) => reservation.grow(bytes);
+      try {
+        return Object.assign(
+          await this.#deps.unpacker.unpack(
+            { ...job, ...(diffId === undefined ? {} : { diffId }) },
+            { signal, room },
+          ),
+          { directory },
+        );
+      } catch (error) {
+        await this.#deps.discard(directory);
+        throw error;
+      }
+    });
+  }
+
+  async landed(): Promise<void> {
+    await this.#claims.landed();
+  }
+
+  async #claim(asker: Asker, wanted: Wanted, read: Reading): Promise<Claim<Arrived>> {
+    const key = `${registryOf(asker.access)} ${wanted.blob.digest} ${wanted.use}`;
+    return await this.#claims.claim(key, asker.as, () => this.#fly(asker.access, wanted, read));
+  }
+
+  async #fly(access: Access, wanted: Wanted, read: Reading): Promise<Arrived> {
+    using _turn = await this.#deps.turns.take();
+    this.#deps.closing.throwIfAborted();
+    const what = `the blob ${wanted.blob.digest} of ${access.host}/${access.repository}`;
+    const reservation = await this.#deps.budget.reserve(wanted.blob.size, what);
+    try {
+      return await this.#bring(access, wanted, { read, reservation });
+    } catch (error) {
+      reservation[Symbol.dispose]();
+      throw toDiskFailure(error, what);
+    }
+  }
+
+  async #bring(
+    access: Access,
+    wanted: Wanted,
+    how: { readonly read: Reading; readonly reservation: Reservation },
+  ): Promise<Arrived> {
+    const partial = await this.#open(access, wanted);
+    const key = `${registryOf(access)} ${wanted.blob.digest}`;
+    this.#arriving.set(key, partial);
+    const { digest, size } = wanted.blob;
+    const blob = { digest, size, ...(wanted.upstreamOnly === true ? { upstreamOnly: true } : {}) };
+    const read = (feed: Feed, signal: AbortSignal) => how.read(feed, signal, how.reservation);
+    try {
+      const { reader, closing } = this.#deps;
+      const unpacked = await download({ reader, access, blob, partial, read }, closing);
+      await partial.close();
+      return {
+        partial,
+        reservation: how.reservation,
+        used: false,
+        ...(unpacked === undefined ? {} : { unpacked }),
+      };
+    } catch (error) {
+      const misled = isFailure(error, "corrupt") && partial.sources.some(({ kind }) => kind === "mirror");
+      await this.#end(partial, keepsAfter(error));
+      if (!misled || wanted.upstreamOnly === true) throw error;
+      return await this.#bring(access, { ...wanted, upstreamOnly: true }, how);
+    } finally {
+      this.#arriving.delete(key);
+    }
+  }
+
+  async #open(access: Access, { blob, use }: Wanted): Promise<Partial> {
+    const { layout, inventory, boot, onBytes } = this.#deps;
+    const registry = registryOf(access);
+    // What landed before may still be read in its place while it becomes a Layer.
+    let directory = layout.partial(registry, blob.digest, use);
+    for (let again = 1; this.#taken.has(directory); again++) {
+      directory = layout.partial(registry, blob.digest, `${use} ${again}`);
+    }
+    this.#taken.add(directory);
+    inventory.takePartial(path.basename(directory));
+    try {
+      return await Partial.open({ directory, boot }, blob, (source, bytes) => onBytes(source, bytes));
+    } catch (error) {
+      this.#taken.delete(directory);
+      throw error;
+    }
+  }
+
+  async #clear({ partial, reservation, unpacked, used }: Arrived): Promise<void> {
+    if (unpacked !== undefined) await this.#deps.discard(unpacked.directory);
+    await this.#end(partial, !used);
+    reservation[Symbol.dispose]();
+  }
+
+  async #end(partial: Partial, keep: boolean): Promise<void> {
+    try {
+      const bytes = keep ? await partial.suspend({ sync: this.#deps.closing.aborted }) : 0;
+      if (!keep) await partial.remove();
+      if (bytes > 0) this.#rest(partial, bytes);
+    } finally {
+      this.#taken.delete(partial.directory);
+    }
+  }
+
+  #rest(partial: Partial, bytes: number): void {
+    const { inventory, now } = this.#deps;
+    inventory.putPartial(path.basename(partial.directory), { bytes, sinceMs: now() });
+  }
+}
+
+/** Whether what has arrived is worth keeping: after wrong bytes, a refusal or for want of room it is not. */
+function keepsAfter(error: unknown): boolean {
+  return !(error instanceof Failure) || error.reason === "unavailable" || error.reason === "pending";
+}

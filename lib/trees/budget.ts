@@ -1,0 +1,113 @@
+// How much the store may take: room is reserved before it is used, and made by collection where it does not fit.
+import { Failure } from "../core/failure.ts";
+import { type Amount, bytesOf, formatBytes } from "../core/quantity.ts";
+import type { FilesystemRoom } from "../host/files.ts";
+
+export type Marks = { readonly high: Amount; readonly low: Amount };
+
+export type BudgetDeps = {
+  readonly marks: Marks;
+  /** What is on disk and counted, without what is reserved. */
+  readonly usedBytes: () => number;
+  readonly room: () => Promise<FilesystemRoom>;
+  /** Removes the longest unused until no more than `targetBytes` are used, or nothing more can go. */
+  readonly collect: (targetBytes: number) => Promise<void>;
+};
+
+/** Room that is spoken for; disposing gives back all of it. */
+export interface Reservation extends Disposable {
+  /** Reserves more. Failure: full. */
+  grow(bytes: number): Promise<void>;
+}
+
+export class Budget {
+  readonly #deps: BudgetDeps;
+  #reservedBytes = 0;
+  #collecting: Promise<void> = Promise.resolve();
+
+  constructor(deps: BudgetDeps) {
+    this.#deps = deps;
+  }
+
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  /** Reserves room for `what`, collecting first where there is none. Failure: full, with the sizes. */
+  async reserve(bytes: number, what: string): Promise<Reservation> {
+    let reserved = 0;
+    const grow = async (more: number) => {
+      // Counted before it is checked, so that of two who ask at once only one gets the last room.
+      reserved += more;
+      this.#reservedBytes += more;
+      try {
+        await this.ensure(0, what);
+      } catch (error) {
+        reserved -= more;
+        this.#reservedBytes -= more;
+        throw error;
+      }
+    };
+    await grow(bytes);
+    return {
+      grow,
+      [Symbol.dispose]: () => {
+        this.#reservedBytes -= reserved;
+        reserved = 0;
+      },
+    };
+  }
+
+  /** Resolves when `bytes` more would fit, collecting where they do not. Failure: full, with the sizes. */
+  async ensure(bytes: number, what: string): Promise<void> {
+    if (await this.#fits(bytes)) return;
+    // One after the other: what the first collection freed may be all the second needs.
+    const collected = this.#collecting.then(async () => {
+      if (!(await this.#fits(bytes))) await this.#makeRoom(bytes);
+    });
+    this.#collecting = collected.catch(() => {});
+    await collected;
+    if (!(await this.#fits(bytes))) throw await this.#full(bytes, what);
+  }
+
+  /** Collects down to the low mark where the high one is passed. */
+  async keep(): Promise<void> {
+    await this.ensure(0, "the store").catch((error: unknown) => {
+      if (!(error instanceof Failure) || error.reason !== "full") throw error;
+    });
+  }
+
+  async highBytes(): Promise<number> {
+    return bytesOf(this.#deps.marks.high, (await this.#deps.room()).bytesTotal);
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    const { bytesTotal, bytesFree } = await this.#deps.room();
+    const used = this.#deps.usedBytes();
+    const wanted = this.#reservedBytes + bytes;
+    const low = bytesOf(this.#deps.marks.low, bytesTotal);
+    const high = bytesOf(this.#deps.marks.high, bytesTotal);
+    // Down to the low mark with what is wanted in it, where that can be; at least to where it fits.
+    const byMarks = wanted < low ? low - wanted : high - wanted;
+    const byDisk = used - Math.max(0, wanted - bytesFree);
+    await this.#deps.collect(Math.max(0, Math.min(byMarks, byDisk)));
+  }
+
+  async #fits(bytes: number): Promise<boolean> {
+    const { bytesTotal, bytesFree } = await this.#deps.room();
+    const wanted = this.#reservedBytes + bytes;
+    const high = bytesOf(this.#deps.marks.high, bytesTotal);
+    return this.#deps.usedBytes() + wanted <= high && wanted <= bytesFree;
+  }
+
+  async #full(bytes: number, what: string): Promise<Failure> {
+    const { bytesTotal, bytesFree } = await this.#deps.room();
+    const high = bytesOf(this.#deps.marks.high, bytesTotal);
+    const needed = formatBytes(bytes > 0 ? bytes : this.#reservedBytes);
+    const used = formatBytes(this.#deps.usedBytes());
+    return new Failure(
+      "full",
+      `Cannot make room for ${what}: ${needed} are needed, ${used} of at most ${formatBytes(high)} are in use by other volumes, and ${formatBytes(bytesFree)} are free on the disk; remove volumes that use other artifacts, or raise store.high`,
+    );
+  }
+}

@@ -1,0 +1,46 @@
+// One blob on its way into its partial, read while it arrives; the first trouble of either side ends both.
+import type { Feed } from "../archive/unpacker.ts";
+import type { Access } from "../core/access.ts";
+import { Failure } from "../core/failure.ts";
+import type { Reader, WantedBlob } from "../registry/reader.ts";
+import type { Partial } from "./partial.ts";
+
+export type Download<T> = {
+  readonly reader: Reader;
+  readonly access: Access;
+  readonly blob: WantedBlob;
+  readonly partial: Partial;
+  /** Follows the file from its start; resolves only once the digest held. */
+  readonly read: (feed: Feed, signal: AbortSignal) => Promise<T>;
+};
+
+/** What the reading side made of it. Rejects with the trouble that came first, when both sides have stopped. */
+export async function download<T>(it: Download<T>, closing: AbortSignal): Promise<T> {
+  const { partial, read } = it;
+  const trouble = new AbortController();
+  const signal = AbortSignal.any([closing, trouble.signal]);
+  const stop = (error: unknown) => {
+    partial.feed.progress.abort();
+    trouble.abort(error);
+    throw error;
+  };
+  const [, reading] = await Promise.allSettled([
+    fetchMissing(it, signal).catch(stop),
+    read(partial.feed, signal).catch(stop),
+  ]);
+  signal.throwIfAborted();
+  if (reading.status === "rejected") throw reading.reason;
+  return reading.value;
+}
+
+async function fetchMissing<T>(it: Download<T>, signal: AbortSignal): Promise<void> {
+  const { reader, access, blob, partial } = it;
+  if (partial.missing().length > 0) await reader.fetchBlob(access, blob, partial, signal);
+  if (partial.missing().length > 0) {
+    throw new Failure(
+      "unavailable",
+      `Cannot fetch the blob ${blob.digest} of ${access.host}/${access.repository}: it ended early; try again`,
+    );
+  }
+  partial.feed.progress.end();
+}

@@ -1,0 +1,183 @@
+// A blob that is on its way: a sparse file that is written anywhere, read from its start, and resumed after a crash.
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import path from "node:path";
+import { FeedProgress } from "../archive/feed-progress.ts";
+import type { Feed } from "../archive/unpacker.ts";
+import type { Range } from "../core/ranges.ts";
+import type { BlobSink, Source } from "../registry/reader.ts";
+import { Intervals } from "./intervals.ts";
+import type { StoredBlob } from "./layer.ts";
+import { chunkBytes, chunksOf, MapWriter, type PartialMap, readMap } from "./partial-map.ts";
+
+export type PartialPlace = { readonly directory: string; readonly boot: string };
+
+const dataOf = (directory: string) => path.join(directory, "data");
+const mapOf = (directory: string) => path.join(directory, "map");
+
+/** What a partial that nobody writes at the moment holds, or undefined when it is of no use under this boot. */
+export async function readPartial({ directory, boot }: PartialPlace): Promise<PartialMap | undefined> {
+  const map = await readMap(mapOf(directory));
+  return map !== undefined && (map.header.boot === "" || map.header.boot === boot) ? map : undefined;
+}
+
+/** How much of the blob a resting partial keeps. */
+export function restingBytes({ header, chunks }: PartialMap): number {
+  return chunks.reduce((sum, chunk) => sum + lengthOf(spanOf(chunk, header.size)), 0);
+}
+
+const spanOf = (chunk: number, size: number): Range => ({
+  start: chunk * chunkBytes,
+  end: Math.min(size, (chunk + 1) * chunkBytes),
+});
+
+const lengthOf = ({ start, end }: Range) => end - start;
+
+/** The one writer of a partial's directory. Ends by exactly one of `suspend()` and `remove()`. */
+export class Partial implements BlobSink {
+  readonly size: number;
+  readonly feed: Feed;
+  readonly directory: string;
+  readonly #data: FileHandle;
+  readonly #map: MapWriter | undefined;
+  readonly #blob: StoredBlob;
+  readonly #written = new Intervals();
+  readonly #sources = new Map<string, Source>();
+  readonly #boot: string;
+  #closed = false;
+  #onWrite: (source: Source, bytes: number) => void = () => {};
+
+  private constructor(
+    { directory, boot }: PartialPlace,
+    blob: StoredBlob,
+    data: FileHandle,
+    map: MapWriter | undefined,
+  ) {
+    this.directory = directory;
+    this.#boot = boot;
+    this.#blob = blob;
+    this.#data = data;
+    this.#map = map;
+    this.size = blob.size;
+    const { digest, size } = blob;
+    this.feed = { path: dataOf(directory), size, digest, progress: new FeedProgress() };
+  }
+
+  /** Takes up what is there of this blob, or begins anew. `onWrite` hears of all bytes that are written. */
+  static async open(
+    place: PartialPlace,
+    blob: StoredBlob,
+    onWrite?: (source: Source, bytes: number) => void,
+  ): Promise<Partial> {
+    const { directory, boot } = place;
+    const found = await readPartial(place);
+    const fits =
+      found !== undefined && found.header.digest === blob.digest && found.header.size === blob.size;
+    if (!fits) await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const data = await open(dataOf(directory), fits ? "r+" : "w+", 0o600);
+    try {
+      if (!fits) await data.truncate(blob.size);
+      const chunks = fits ? found.chunks : [];
+      // A blob of one chunk has nothing to resume from while it is written: no map until it is suspended whole.
+      const map =
+        chunksOf(blob.size) > 1
+          ? await MapWriter.create(mapOf(directory), { version: 1, boot, ...plain(blob) }, chunks)
+          : undefined;
+      const partial = new Partial(place, blob, data, map);
+      if (onWrite !== undefined) partial.#onWrite = onWrite;
+      for (const chunk of chunks) partial.#written.add(spanOf(chunk, blob.size));
+      partial.feed.progress.advance(partial.#written.contiguous);
+      return partial;
+    } catch (error) {
+      await data.close();
+      throw error;
+    }
+  }
+
+  get written(): number {
+    return this.#written.total;
+  }
+
+  /** Who sent bytes since this was opened. */
+  get sources(): readonly Source[] {
+    return [...this.#sources.values()];
+  }
+
+  missing(): readonly Range[] {
+    return this.#written.missing(this.size);
+  }
+
+  async write(offset: number, chunk: Uint8Array, source: Source): Promise<void> {
+    if (offset < 0 || offset + chunk.length > this.size)
+      throw new RangeError("a write beyond the blob's end");
+    for (let done = 0; done < chunk.length; ) {
+      done += (await this.#data.write(chunk, done, chunk.length - done, offset + done)).bytesWritten;
+    }
+    this.#sources.set(`${source.kind} ${source.host}`, source);
+    const whole = this.#written.add({ start: offset, end: offset + chunk.length });
+    this.feed.progress.advance(this.#written.contiguous);
+    this.#onWrite(source, chunk.length);
+    // After the bytes, never before: what the map claims is written whatever dies now.
+    await this.#map?.mark(this.#completed({ start: offset, end: offset + chunk.length }, whole));
+  }
+
+  /**
+   * Closes it so that a later open goes on from here, with `sync` after a power loss too.
+   * Returns how many bytes are kept; where that is none, nothing is left.
+   */
+  async suspend(options: { readonly sync: boolean }): Promise<number> {
+    const chunks = this.#wholeChunks();
+    if (chunks.length === 0) {
+      await this.remove();
+      return 0;
+    }
+    if (options.sync) await this.#sync();
+    await this.close();
+    const boot = options.sync ? "" : this.#boot;
+    const header = { version: 1, boot, ...plain(this.#blob) } as const;
+    await using map = await MapWriter.create(mapOf(this.directory), header, chunks);
+    if (options.sync) await map.sync();
+    return restingBytes({ header, chunks });
+  }
+
+  /** Closes it and takes it away; what was linked from its file elsewhere stays. */
+  async remove(): Promise<void> {
+    await this.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Gives its descriptors back, as soon as nothing is written any more. Repeating is safe. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#data.close();
+    await this.#map?.[Symbol.asyncDispose]();
+  }
+
+  async #sync(): Promise<void> {
+    if (!this.#closed) return await this.#data.datasync();
+    await using data = await open(this.feed.path, "r+");
+    await data.datasync();
+  }
+
+  #wholeChunks(): number[] {
+    const gaps = this.missing();
+    const isWhole = ({ start, end }: Range) => !gaps.some((gap) => gap.start < end && gap.end > start);
+    return Array.from({ length: chunksOf(this.size) }, (_, chunk) => chunk).filter((chunk) =>
+      isWhole(spanOf(chunk, this.size)),
+    );
+  }
+
+  #completed(fresh: Range, whole: Range): number[] {
+    const chunks: number[] = [];
+    for (let at = Math.floor(fresh.start / chunkBytes); at * chunkBytes < fresh.end; at++) {
+      const span = spanOf(at, this.#blob.size);
+      if (span.start >= whole.start && span.end <= whole.end) chunks.push(at);
+    }
+    return chunks;
+  }
+}
+
+function plain({ digest, size }: StoredBlob): StoredBlob {
+  return { digest, size };
+}

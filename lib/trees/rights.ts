@@ -1,0 +1,60 @@
+// Asks the named registry on behalf of each of a pod's credentials in turn, until one is let in.
+import type { Access } from "../core/access.ts";
+import type { Digest } from "../core/digest.ts";
+import { type Failure, isFailure } from "../core/failure.ts";
+import type { Reference } from "../core/reference.ts";
+import type { Reader } from "../registry/reader.ts";
+import { anonymously, type Proofs } from "./permission.ts";
+
+export class Rights {
+  readonly #reader: Reader;
+  readonly #proofs: Proofs;
+
+  constructor(reader: Reader, proofs: Proofs) {
+    this.#reader = reader;
+    this.#proofs = proofs;
+  }
+
+  /**
+   * The access that may have the manifest: by a proof that is alive, or by one obtained now at the named registry
+   * itself. Failures: denied, not-found, unavailable.
+   */
+  async prove(accesses: readonly Access[], digest: Digest, signal: AbortSignal): Promise<Access> {
+    const alive = accesses.find((access) => this.#proofs.has(access, digest));
+    if (alive !== undefined) return alive;
+    const open = accesses.find((access) => this.#proofs.isOpen(access, digest));
+    if (open !== undefined) return anonymously(open);
+    return await firstAllowed(accesses, async (access) => {
+      await this.#reader.prove(access, digest, signal);
+      this.#proofs.remember(access, digest);
+      return access;
+    });
+  }
+
+  /** What the tag means now. An answer of the registry itself is a proof too; a mirror's is none. */
+  async resolve(accesses: readonly Access[], reference: Reference, signal: AbortSignal): Promise<Digest> {
+    return await firstAllowed(accesses, async (access) => {
+      const { digest, source } = await this.#reader.resolve(access, reference, signal);
+      if (source.kind === "upstream") this.#proofs.remember(access, digest);
+      return digest;
+    });
+  }
+}
+
+/** Registries disguise a refusal as `not-found`, so that goes on to the next one too. A refusal is told before it. */
+async function firstAllowed<T>(accesses: readonly Access[], ask: (access: Access) => Promise<T>): Promise<T> {
+  const refusals: Failure[] = [];
+  for (const access of accesses) {
+    try {
+      return await ask(access);
+    } catch (error) {
+      if (!isFailure(error, "denied") && !isFailure(error, "not-found")) throw error;
+      refusals.push(error);
+    }
+  }
+  throw (
+    refusals.find(({ reason }) => reason === "denied") ??
+    refusals[0] ??
+    new TypeError("no access to ask with")
+  );
+}

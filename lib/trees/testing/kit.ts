@@ -1,0 +1,163 @@
+// A store in a directory of its own, over registries in memory, that can be stopped at any step and opened again.
+import { cp, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import type { Access } from "../../core/access.ts";
+import { parseReference } from "../../core/reference.ts";
+import { LinuxFiles } from "../../host/files.linux.ts";
+import type { Files, FilesystemRoom } from "../../host/files.ts";
+import { openMemoryLog } from "../../host/log.fake.ts";
+import { MemoryMetrics } from "../../host/metrics.fake.ts";
+import { Store, type StoreDeps, type StoreSettings } from "../store.ts";
+import { type LeasedTree, type TreeRequest, Trees } from "../trees.ts";
+import { RegistryTwin } from "./registry-twin.ts";
+import { UnpackerTwin } from "./unpacker-twin.ts";
+
+const GiB = 2 ** 30;
+
+export class Kit implements AsyncDisposable {
+  readonly root: string;
+  readonly registry = new RegistryTwin();
+  readonly unpacker = new UnpackerTwin();
+  readonly metrics = new MemoryMetrics();
+  readonly log = openMemoryLog();
+  readonly settled: string[] = [];
+  nowMs = 1_000_000;
+  boot = "boot-1";
+  synced = 0;
+  room: FilesystemRoom = {
+    bytesTotal: 4 * GiB,
+    bytesFree: 4 * GiB,
+    inodesTotal: 1e6,
+    inodesFree: 1e6,
+    type: 0,
+  };
+  settings: StoreSettings = {
+    marks: { high: { kind: "percent", percent: 75 }, low: { kind: "percent", percent: 50 } },
+    concurrency: 4,
+    proofTtlMs: 60_000,
+    staleTags: true,
+    keepSetuid: false,
+  };
+  /** The step at which everything stops for good, as it would in a crash. */
+  stopAt: string | undefined;
+  readonly steps: string[] = [];
+  overrides: Partial<StoreDeps> = {};
+  readonly #opened: Trees[] = [];
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  static async open(): Promise<Kit> {
+    return new Kit(await mkdtemp(path.join(os.tmpdir(), "larder-trees-")));
+  }
+
+  /** A start of the plugin on this root. What was opened before and stopped at a step stays as it is. */
+  async start(): Promise<Trees> {
+    const store = new Store({ ...this.#deps(), ...this.overrides }, this.root, this.settings);
+    await store.open();
+    const trees = new Trees(store);
+    if (this.stopAt === undefined) this.#opened.push(trees);
+    return trees;
+  }
+
+  async list(directory: string): Promise<readonly string[]> {
+    return (await readdir(path.join(this.root, directory))).sort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const trees of this.#opened) await trees[Symbol.asyncDispose]();
+    await rm(this.root, { recursive: true, force: true });
+  }
+
+  #deps(): StoreDeps {
+    const crash = new Promise<never>(() => {});
+    return {
+      reader: this.registry,
+      unpacker: this.unpacker,
+      files: this.#files(),
+      log: this.log.log,
+      metrics: this.metrics,
+      now: () => this.nowMs,
+      salt: Buffer.from(`salt ${this.#opened.length}`),
+      settle: async (directory) => {
+        this.settled.push(directory);
+      },
+      cloneTree: (from, to) => cp(from, to, { recursive: true }),
+      removeTree: (directory, name) => rm(path.join(directory, name), { recursive: true, force: true }),
+      assemble: async (layers, to) => {
+        for (const layer of layers.toReversed()) await cp(layer, to, { recursive: true, force: true });
+        return { bytes: 4096, inodes: 1 };
+      },
+      onStep: async (step) => {
+        this.steps.push(step);
+        if (step === this.stopAt) await crash;
+      },
+    };
+  }
+
+  #files(): Files {
+    const real = new LinuxFiles({
+      run: async () => {
+        this.synced++;
+      },
+    });
+    return new Proxy(real, {
+      get: (files, name: keyof Files) => {
+        if (name === "bootId") return () => this.boot;
+        if (name === "statFilesystem") return () => Promise.resolve(this.room);
+        const method = files[name] as (...args: unknown[]) => unknown;
+        return method.bind(files);
+      },
+    });
+  }
+}
+
+export const never = { signal: new AbortController().signal };
+
+export function accessTo(reference: string, password?: string): Access {
+  const { host, repository } = parseReference(reference);
+  const credentials =
+    password === undefined
+      ? {}
+      : {
+          credentials: { kind: "basic", username: "pod", password } as const,
+          origin: `pull secret "${password}"`,
+        };
+  return { host, repository, ...credentials };
+}
+
+export function requestFor(
+  reference: string,
+  options: Partial<TreeRequest> & { readonly password?: string } = {},
+): TreeRequest {
+  const { password, ...rest } = options;
+  return {
+    accesses: [accessTo(reference, password)],
+    reference: parseReference(reference),
+    platform: { os: "linux", architecture: "amd64" },
+    layout: "overlay",
+    ...rest,
+  };
+}
+
+/** The files of a leased Tree as a pod would see them, by path; upper layers hide lower ones. */
+export async function contentOf(leased: LeasedTree): Promise<Record<string, string>> {
+  const content: Record<string, string> = {};
+  for (const layer of leased.layers.toReversed()) {
+    for (const entry of await readdir(layer, { recursive: true, withFileTypes: true })) {
+      const at = path.join(entry.parentPath, entry.name);
+      if (entry.isFile()) content[path.relative(layer, at)] = await readFile(at, "utf8");
+    }
+  }
+  return content;
+}
+
+export async function inodeOf(leased: LeasedTree, name: string): Promise<number> {
+  for (const layer of leased.layers) {
+    const found = await stat(path.join(layer, name)).catch(() => undefined);
+    if (found !== undefined) return found.ino;
+  }
+  throw new Error(`there is no ${name}`);
+}

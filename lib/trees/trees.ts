@@ -1,0 +1,191 @@
+// The node's store of Trees: leased to those who may have them, pulled where they are not here, bounded.
+import type { Access } from "../core/access.ts";
+import type { Digest } from "../core/digest.ts";
+import { treeKey } from "../core/layer-id.ts";
+import type { Platform } from "../core/platform.ts";
+import type { PullProgress } from "../core/progress.ts";
+import { formatReference, type Reference } from "../core/reference.ts";
+import { toDiskFailure } from "./disk-failure.ts";
+import { type Asked, Meanings } from "./meaning.ts";
+import { registryOf } from "./permission.ts";
+import { pullTree } from "./pull.ts";
+import type { Progress } from "./pull-progress.ts";
+import type { Store } from "./store.ts";
+import type { PullPolicy } from "./tags.ts";
+
+export type TreeRequest = {
+  /** All for the Reference's repository, tried in order; at least one, which may be anonymous. */
+  readonly accesses: readonly Access[];
+  readonly reference: Reference;
+  readonly pullPolicy?: PullPolicy;
+  readonly platform: Platform;
+  readonly mediaTypes?: readonly string[];
+  readonly layout: "overlay" | "copy";
+};
+
+export type Waiter = {
+  readonly signal: AbortSignal;
+  /** Told how far the pull is, at once and then a few times a second while bytes arrive. */
+  readonly onProgress?: (progress: PullProgress) => void;
+};
+
+/** A Tree that stays until this is disposed of; by then a Record should hold it. */
+export interface LeasedTree extends Disposable {
+  readonly key: Digest;
+  /** What the Reference meant: of an index, the index's digest. */
+  readonly digest: Digest;
+  /** Absolute directories, topmost first; one alone is to be bound, several to be stacked. */
+  readonly layers: readonly string[];
+  readonly layerIds: readonly Digest[];
+  /** What the pod's owner should know. */
+  readonly notes: readonly string[];
+  /** Whether it was here already. */
+  readonly hit: boolean;
+}
+
+export type Figures = {
+  readonly usedBytes: number;
+  readonly reservedBytes: number;
+  readonly layers: number;
+  readonly trees: number;
+  readonly partials: number;
+  /** Times that a caller found somebody else's pull in the air. */
+  readonly joined: number;
+};
+
+export class Trees implements AsyncDisposable {
+  readonly #store: Store;
+  readonly #meanings: Meanings;
+
+  constructor(store: Store) {
+    this.#store = store;
+    const { rights, tags, now } = store;
+    this.#meanings = new Meanings({ rights, tags, now, staleTags: store.settings.staleTags });
+  }
+
+  /**
+   * The Tree, once one of the accesses is proven to have the right to it and it is in place. An aborted signal ends
+   * the waiting with its reason and nothing else: the same request joins the pull again.
+   * Failures: denied, not-found, unavailable, corrupt, invalid, unsupported, full.
+   */
+  async lease(request: TreeRequest, waiter: Waiter): Promise<LeasedTree> {
+    const { rights, inventory } = this.#store;
+    const asked = this.#askedBy(request);
+    const { digest, notes } = await this.#meanings.resolve(asked, waiter.signal);
+    const access = await rights.prove(request.accesses, digest, waiter.signal);
+    await this.#meanings.remember(asked, digest);
+    const key = this.#keyOf(request, digest);
+    const pin = inventory.pin([key]);
+    try {
+      const hit = this.#isHere(key, registryOf(access));
+      if (!hit) await this.#pull(request, { access, key, digest, call: asked.call }, waiter);
+      else this.#store.countHit(key);
+      this.#meanings.serve(asked.call);
+      return this.#leased(key, { pin, hit, notes });
+    } catch (error) {
+      pin[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** What a Record names (keys of Trees, ids of Layers) is not collected until `letGo()`. Replaces what it held before. */
+  hold(holder: string, roots: readonly Digest[]): void {
+    this.#store.inventory.hold(holder, roots);
+  }
+
+  letGo(holder: string): void {
+    this.#store.inventory.letGo(holder);
+  }
+
+  /** What a timer calls: syncs, expires what rests, notes what was used, and collects above the high mark. */
+  async tend(): Promise<void> {
+    await this.#store.tend();
+  }
+
+  figures(): Figures {
+    return this.#store.figures();
+  }
+
+  /** Ends flights so that a later start resumes them, and waits for what is being written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+  }
+
+  async #pull(
+    request: TreeRequest,
+    pull: { readonly access: Access; readonly key: Digest; readonly digest: Digest; readonly call: string },
+    waiter: Waiter,
+  ): Promise<void> {
+    const { access, key, digest, call } = pull;
+    const { platform, mediaTypes, layout, reference } = request;
+    const asker = { access, as: this.#store.proofs.who(access) };
+    const artifact = formatReference(reference);
+    const taken = mediaTypes === undefined ? {} : { mediaTypes };
+    const wanted = { key, digest, platform, layout, name: artifact, ...taken };
+    const { signal } = waiter;
+    const onProgress = (progress: Progress) => waiter.onProgress?.({ artifact, ...progress });
+    try {
+      await this.#store.pulls.join(asker, key, { signal, onProgress }, (meter) =>
+        pullTree(this.#store.pull, asker, wanted, meter),
+      );
+    } catch (error) {
+      if (signal.aborted) this.#meanings.leave(call, digest);
+      else this.#meanings.forget(call);
+      throw toDiskFailure(error, artifact);
+    }
+  }
+
+  #leased(
+    key: Digest,
+    found: { readonly pin: Disposable; readonly hit: boolean; readonly notes: readonly string[] },
+  ): LeasedTree {
+    const { inventory, layout, now } = this.#store;
+    const tree = inventory.trees.get(key);
+    if (tree === undefined) throw new Error(`the tree ${key} was collected under a pin`);
+    inventory.touch(key, now());
+    const layerIds = tree.layers.toReversed();
+    return {
+      key,
+      digest: tree.digest,
+      layers: layerIds.map((id) => layout.content(id)),
+      layerIds,
+      notes: [...found.notes, ...tree.notes],
+      hit: found.hit,
+      [Symbol.dispose]: () => found.pin[Symbol.dispose](),
+    };
+  }
+
+  #askedBy(request: TreeRequest): Asked {
+    const { accesses, reference, platform, mediaTypes, layout, pullPolicy } = request;
+    const who = accesses.map((access) => this.#store.proofs.who(access));
+    const registry = accesses[0] === undefined ? "" : registryOf(accesses[0]);
+    return {
+      accesses,
+      reference,
+      ...(pullPolicy === undefined ? {} : { policy: pullPolicy }),
+      call: JSON.stringify([who, formatReference(reference), platform, mediaTypes, layout]),
+      isHere: (digest) => this.#isHere(this.#keyOf(request, digest), registry),
+    };
+  }
+
+  #keyOf({ platform, mediaTypes, layout }: TreeRequest, digest: Digest): Digest {
+    const { keepSetuid } = this.#store.settings;
+    return treeKey({
+      digest,
+      platform,
+      layout,
+      keepSetuid,
+      ...(mediaTypes === undefined ? {} : { mediaTypes }),
+    });
+  }
+
+  /** Whether it is whole here, and its manifest and all its bytes came from that registry. */
+  #isHere(key: Digest, registry: string): boolean {
+    const { inventory } = this.#store;
+    const tree = inventory.trees.get(key);
+    return (
+      tree?.sources.includes(registry) === true &&
+      tree.layers.every((id) => inventory.layers.get(id)?.sources.includes(registry) === true)
+    );
+  }
+}
