@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fitsHost, HOST_PATTERN } from "./host-pattern.ts";
+import { fitsHost, HOST_PATTERN, isLoopbackHost } from "./host-pattern.ts";
 
 describe("fitsHost()", () => {
   it.each([
@@ -33,5 +33,20 @@ describe("HOST_PATTERN", () => {
     ".example",
   ])("refuses %j", (pattern) => {
     expect(HOST_PATTERN.test(pattern)).toBe(false);
+  });
+});
+
+describe("isLoopbackHost()", () => {
+  it.each([
+    ["localhost", true],
+    ["LOCALHOST:5000", true],
+    ["127.0.0.1:5000", true],
+    ["127.1.2.3", true],
+    ["[::1]:5000", true],
+    ["127.0.0.1.example", false],
+    ["localhost.example", false],
+    ["r.example:127", false],
+  ])("of %s is %s", (host, expected) => {
+    expect(isLoopbackHost(host)).toBe(expected);
   });
 });

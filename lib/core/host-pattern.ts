@@ -1,4 +1,4 @@
-// Patterns of registry hosts, as the settings name them.
+// Which registry hosts are meant: patterns of them, and this machine itself.
 
 /** A host with or without a port, `*.` before it for any one label, or `*` for every host. */
 export const HOST_PATTERN =
@@ -19,4 +19,9 @@ export function fitsHost(pattern: string, host: string): boolean {
 function nameOf(host: string): string {
   const name = host.toLowerCase();
   return HUB_NAMES.includes(name) ? "docker.io" : name;
+}
+
+/** Whether `host`, with or without a port, is this machine itself. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?$/i.test(host);
 }

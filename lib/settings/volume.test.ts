@@ -146,6 +146,7 @@ describe("parseVolume()", () => {
       parse({ reference, "oras.artifact.reference": reference, writable: "false", size: "1Gi" }).layout,
     ).toBe("overlay");
     expect(parse({ reference: "plain.example/a", "plain-http": "true" }).plainHttp).toBe(true);
+    expect(parse({ reference: "localhost:5000/a", "plain-http": "true" }).plainHttp).toBe(true);
     expect(parse({ reference, "plain-http": "false", insecure: "f" })).toMatchObject({
       plainHttp: false,
       insecure: false,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ownAttributes } from "../core/attributes.ts";
 import { Failure } from "../core/failure.ts";
+import { isLoopbackHost } from "../core/host-pattern.ts";
 import { parsePlatform } from "../core/platform.ts";
 import { parseReference } from "../core/reference.ts";
 import { describeProblems, parsed, unknownName } from "./problems.ts";
@@ -160,7 +161,7 @@ function refusedTransport(
   const registry = registryFor(registries, host);
   const refused = (name: string, setting: string) =>
     `"${name}" is not allowed for ${host}; ask the node's administrator to set ${setting} for it under registries`;
-  const plain = registry?.allowPlainHttp === true || registry?.plainHttp === true;
+  const plain = registry?.allowPlainHttp === true || (registry?.plainHttp ?? isLoopbackHost(host));
   const lax = registry?.allowInsecure === true || registry?.insecure === true;
   return [
     ...(attributes["plain-http"] === true && !plain ? [refused("plain-http", "allowPlainHttp")] : []),
