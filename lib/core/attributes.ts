@@ -2,7 +2,7 @@
 
 const KUBERNETES = /^(?:csi\.)?storage\.(?:k8s|kubernetes)\.io\//;
 
-export function isKubernetesAttribute(name: string): boolean {
+function isKubernetesAttribute(name: string): boolean {
   return KUBERNETES.test(name);
 }
 

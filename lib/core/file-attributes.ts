@@ -4,7 +4,7 @@ import { parseFields, type Refuse } from "./fields.ts";
 import type { Descriptor } from "./manifest.ts";
 
 /** Ours: a titled file's permission bits in octal, such as `0755`; ORAS itself keeps none for single files. */
-export const FILE_MODE_ANNOTATION = "dev.larder.file.mode";
+const FILE_MODE_ANNOTATION = "dev.larder.file.mode";
 
 const METADATA_ANNOTATIONS = ["org.cncf.model.file.metadata+json", "org.cnai.model.file.metadata+json"];
 

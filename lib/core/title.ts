@@ -60,6 +60,6 @@ function parentsOf(path: string): readonly string[] {
 }
 
 /** A title for a message: quoted, what cannot be printed escaped, and cut. */
-export function quoteTitle(title: string): string {
+function quoteTitle(title: string): string {
   return JSON.stringify(title.length > 120 ? `${title.slice(0, 120)}…` : title);
 }
