@@ -6,6 +6,7 @@ import { BlockingThreads } from "./blocking.ts";
 import { errorCode } from "./errno.ts";
 import { unmount } from "./mount-calls.ts";
 import { openHangingMount } from "./testing/hanging-mount.ts";
+import { isPrivileged } from "./testing/privileged.ts";
 
 const polled = async (holds: () => boolean) => {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
@@ -53,7 +54,7 @@ describe("BlockingThreads", () => {
     await told;
   });
 
-  describe.runIf(process.getuid?.() === 0)("when calls hang", () => {
+  describe.runIf(isPrivileged())("when calls hang", () => {
     const hanging = () => path.join(folder, "hanging");
     let released: Disposable;
     beforeEach(() => {

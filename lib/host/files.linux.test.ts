@@ -9,10 +9,11 @@ import { BlockingThreads } from "./blocking.ts";
 import { type FilesBench, filesContract } from "./files.contract.ts";
 import { LinuxFiles } from "./files.linux.ts";
 import { leftoverOf } from "./files.ts";
+import { isPrivileged } from "./testing/privileged.ts";
 
 const blocking = new BlockingThreads({ patienceMs: 1000 });
 const files = new LinuxFiles(blocking);
-const privileged = process.getuid?.() === 0;
+const privileged = isPrivileged();
 
 afterAll(() => blocking[Symbol.asyncDispose]());
 

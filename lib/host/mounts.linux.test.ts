@@ -9,12 +9,13 @@ import { BlockingThreads } from "./blocking.ts";
 import { type MountsBench, mountsContract } from "./mounts.contract.ts";
 import { LinuxMounts } from "./mounts.linux.ts";
 import { openHangingMount } from "./testing/hanging-mount.ts";
+import { isPrivileged } from "./testing/privileged.ts";
 
 const blocking = new BlockingThreads({ patienceMs: 1000 });
 const mounts = new LinuxMounts(blocking);
 const locked = { readOnly: true, noSuid: true, noDev: true };
 const free = { readOnly: false, noSuid: false, noDev: false };
-const privileged = process.getuid?.() === 0;
+const privileged = isPrivileged();
 
 afterAll(() => blocking[Symbol.asyncDispose]());
 

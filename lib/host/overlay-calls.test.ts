@@ -16,11 +16,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mountsAt, parseMountinfo } from "../core/mountinfo.ts";
 import { unmount } from "./mount-calls.ts";
 import { mountByOptions, mountOverlay } from "./overlay-calls.ts";
+import { isPrivileged } from "./testing/privileged.ts";
 
 const locked = { readOnly: true, noSuid: true, noDev: true };
 const free = { readOnly: false, noSuid: false, noDev: false };
 
-describe.runIf(process.getuid?.() === 0)("mountByOptions(), the way of kernels before 6.8", () => {
+describe.runIf(isPrivileged())("mountByOptions(), the way of kernels before 6.8", () => {
   let root: string;
   const at = (...names: string[]) => path.join(root, ...names);
   const mounted = () => mountsAt(parseMountinfo(readFileSync("/proc/self/mountinfo")), at("t"));

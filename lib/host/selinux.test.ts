@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checked, cpath, libcFunction } from "./libc.ts";
 import { hasSelinux, isSelinuxLabel, labelDirectory, parseFilesystems } from "./selinux.ts";
+import { isPrivileged } from "./testing/privileged.ts";
 
 const lgetxattr = libcFunction("int lgetxattr(const char *path, const char *name, void *value, size_t size)");
 const label = "system_u:object_r:container_file_t:s0";
@@ -59,7 +60,7 @@ describe("labelDirectory()", () => {
     );
   };
 
-  it.runIf(process.getuid?.() === 0)("writes the label, again and again", () => {
+  it.runIf(isPrivileged())("writes the label, again and again", () => {
     labelDirectory(folder, label);
     labelDirectory(folder, label);
     expect(readLabel(folder)).toBe(`${label}\0`);
@@ -74,7 +75,7 @@ describe("labelDirectory()", () => {
     );
   });
 
-  it.runIf(process.getuid?.() === 0)("never labels what a symlink points at", () => {
+  it.runIf(isPrivileged())("never labels what a symlink points at", () => {
     symlinkSync("/proc", path.join(folder, "link"));
     labelDirectory(path.join(folder, "link"), label);
     expect(readLabel(path.join(folder, "link"))).toBe(`${label}\0`);
