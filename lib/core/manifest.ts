@@ -37,13 +37,8 @@ const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/** What is asked for in `Accept`; anything else a registry may have is refused by name. */
-export const MANIFEST_MEDIA_TYPES: readonly string[] = [
-  OCI_MANIFEST,
-  OCI_INDEX,
-  DOCKER_MANIFEST,
-  DOCKER_LIST,
-];
+/** Anything else a registry may have is refused by name. */
+const MANIFEST_MEDIA_TYPES: readonly string[] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 /** More entries than any 32 MiB manifest of real files has; each becomes a file or a Layer here. */
 const MAX_ENTRIES = 65_536;
