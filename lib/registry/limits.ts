@@ -111,7 +111,7 @@ export type LimitOptions = {
 };
 
 export const DEFAULT_LIMITS: LimitOptions = {
-  connections: 12,
+  connections: 10,
   nodeConnections: 32,
   bytesInFlight: 48 * 1024 * 1024,
   rangeBytes: 8 * 1024 * 1024,

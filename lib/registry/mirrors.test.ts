@@ -1,0 +1,151 @@
+import { once } from "node:events";
+import net from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { digestOf } from "../core/digest.ts";
+import { parseReference } from "../core/reference.ts";
+import { openRegistryDouble, type RegistryDouble } from "./testing/registry-double.ts";
+import { accessTo, Rig } from "./testing/rig.ts";
+
+const never = new AbortController().signal;
+const text = JSON.stringify({ schemaVersion: 2 });
+const digest = digestOf(text);
+
+let open = new AsyncDisposableStack();
+afterEach(async () => {
+  await open.disposeAsync();
+  open = new AsyncDisposableStack();
+});
+
+async function double(): Promise<RegistryDouble> {
+  const registry = open.use(await openRegistryDouble());
+  registry.manifest(text, { tags: ["v1"] });
+  return registry;
+}
+
+function rigFor(mirrors: readonly { url: string; capabilities?: readonly string[] }[], timeouts = {}) {
+  return open.use(new Rig({ registries: [{ match: "*", mirrors }], timeouts }));
+}
+
+/** Takes connections and says nothing, as a process that hangs does. */
+async function silentServer(): Promise<{ readonly origin: string; readonly connections: () => number }> {
+  let connections = 0;
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on("error", () => {});
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  open.defer(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, "close");
+  });
+  return {
+    origin: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    connections: () => connections,
+  };
+}
+
+describe("mirrors", () => {
+  it("turn tags into digests only where they may resolve", async () => {
+    const [registry, puller, resolver] = [await double(), await double(), await double()];
+    resolver.manifest("{}", { tags: ["v1"] });
+    const rig = rigFor([
+      { url: puller.origin, capabilities: ["pull"] },
+      { url: resolver.origin, capabilities: ["resolve"] },
+    ]);
+    const access = accessTo(registry.host);
+    const resolved = await rig.reader.resolve(access, parseReference(`${registry.host}/a/b:v1`), never);
+    expect(resolved).toMatchObject({
+      digest: digestOf("{}"),
+      source: { kind: "mirror", host: resolver.host },
+    });
+    expect(puller.count("manifests")).toBe(0);
+
+    const fetched = await rig.reader.fetchManifest(access, digest, never);
+    expect(fetched.source).toEqual({ kind: "mirror", host: puller.host });
+    expect(resolver.count(`manifests/${digest}`)).toBe(0);
+    expect(registry.asked).toEqual([]);
+  });
+
+  it("that send a manifest of another digest are passed over for the registry", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    mirror.manifest("[]", { as: digest });
+    const rig = rigFor([{ url: mirror.origin }]);
+    const fetched = await rig.reader.fetchManifest(accessTo(registry.host), digest, never);
+    expect(fetched.source.kind).toBe("upstream");
+    expect(Buffer.from(fetched.bytes).toString()).toBe(text);
+    expect(rig.waits).toEqual([]);
+  });
+
+  it("that are dead cost at most a second, all of them together, once", async () => {
+    const registry = await double();
+    const silent = [await silentServer(), await silentServer()];
+    const rig = rigFor(silent.map(({ origin }) => ({ url: origin })));
+    const access = accessTo(registry.host);
+    const began = performance.now();
+    await rig.reader.fetchManifest(access, digest, never);
+    const first = performance.now() - began;
+    await rig.reader.fetchManifest(access, digest, never);
+    const second = performance.now() - began - first;
+    expect(first).toBeGreaterThan(900);
+    expect(first).toBeLessThan(1_700);
+    expect(second).toBeLessThan(500);
+    expect(rig.dead.length).toBe(2);
+    expect(silent[0]?.connections()).toBe(1);
+  });
+
+  it("that were dead are asked again behind everybody's back, and used once they answer", async () => {
+    const registry = await double();
+    const mirror = await double();
+    mirror.spoilWhere(() => true, { kind: "not-http" });
+    const rig = rigFor([{ url: mirror.origin }]);
+    const access = accessTo(registry.host);
+    const from = async () => (await rig.reader.fetchManifest(access, digest, never)).source.kind;
+    expect(await from()).toBe("upstream");
+    expect(await from()).toBe("upstream");
+    const asked = mirror.asked.length;
+    rig.now += 61_000;
+    expect(await from()).toBe("upstream");
+    await expect.poll(() => mirror.asked.length).toBeGreaterThan(asked);
+    await expect.poll(from).toBe("mirror");
+  });
+
+  it("that stop answering in the middle are passed by from then on", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const rig = rigFor([{ url: mirror.origin }], { headersTimeoutMs: 100 });
+    const access = accessTo(registry.host);
+    await rig.reader.fetchManifest(access, digest, never);
+    mirror.spoil("manifests", { kind: "hang" }, 99);
+    await rig.reader.fetchManifest(access, digest, never);
+    const count = mirror.count("manifests");
+    await rig.reader.fetchManifest(access, digest, never);
+    expect(mirror.count("manifests")).toBe(count);
+    expect(rig.dead).toEqual([mirror.host]);
+  });
+
+  it("stand alone where a hosts.toml puts them in the registry's place, and are no proof", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const other = mirror.manifest("{}");
+    const rig = open.use(
+      new Rig({ files: { "/certs.d/_default/hosts.toml": `server = "${mirror.origin}"` } }),
+    );
+    const access = accessTo(registry.host);
+    expect((await rig.reader.fetchManifest(access, other, never)).source.kind).toBe("mirror");
+    await expect(rig.reader.prove(access, other, never)).rejects.toMatchObject({ reason: "not-found" });
+  });
+
+  it("with their own headers get those, and the registry does not", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const files = {
+      "/certs.d/_default/hosts.toml": `[host."${mirror.origin}".header]\nauthorization = "Basic m1rror"\n`,
+    };
+    const rig = open.use(new Rig({ files }));
+    mirror.spoil("manifests", { kind: "status", status: 404 }, 9);
+    await rig.reader.fetchManifest(accessTo(registry.host), digest, never);
+    expect(mirror.asked.every(({ headers }) => headers["authorization"] === "Basic m1rror")).toBe(true);
+    expect(registry.asked.some(({ headers }) => headers["authorization"] !== undefined)).toBe(false);
+  });
+});
