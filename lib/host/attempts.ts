@@ -4,7 +4,8 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { processesWith, sendSignal, startTicksOf } from "./process-table.ts";
+import { failureOf } from "./errno.ts";
+import { bootId, processesWith, sendSignal, startTicksOf } from "./process-table.ts";
 
 /** In the environment of the program and of all it starts: the name of its attempt. */
 const MARK = "LARDER_ATTEMPT";
@@ -24,19 +25,23 @@ export type Attempt = AsyncDisposable & {
   record(pid: number): void;
 };
 
-/** A new attempt under `root`, which is made where it is missing. */
+/** A new attempt under `root`, which is made where it is missing. Failures: `full`, `unavailable`, as the disk has it. */
 export async function openAttempt(root: string): Promise<Attempt> {
   const id = randomUUID();
   const home = path.join(root, id);
   const directory = path.join(home, "work");
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw failureOf(error, `Cannot make a directory for an attempt under "${root}"`);
+  }
   return {
     id,
     directory,
     env: { [MARK]: id },
     record(pid) {
       const file = path.join(home, RECORD);
-      writeFileSync(`${file}.new`, JSON.stringify({ pid, startTicks: startTicksOf(pid) }));
+      writeFileSync(`${file}.new`, JSON.stringify({ pid, startTicks: startTicksOf(pid), boot: bootId() }));
       renameSync(`${file}.new`, file);
     },
     [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }),
@@ -64,15 +69,17 @@ export async function sweepAttempts(root: string): Promise<number> {
 /** The pid, where the process that was recorded was still there. It leads a group in which its descendants are. */
 function endRecorded(file: string): number | undefined {
   const record = readRecord(file);
-  if (record?.startTicks === undefined || startTicksOf(record.pid) !== record.startTicks) return undefined;
+  if (record?.startTicks === undefined || record.boot !== bootId()) return undefined;
+  if (startTicksOf(record.pid) !== record.startTicks) return undefined;
   return sendSignal(-record.pid, "SIGKILL") || sendSignal(record.pid, "SIGKILL") ? record.pid : undefined;
 }
 
-function readRecord(file: string): { readonly pid: number; readonly startTicks?: string } | undefined {
+type ProcessRecord = { readonly pid: number; readonly startTicks?: string; readonly boot?: string };
+
+function readRecord(file: string): ProcessRecord | undefined {
   try {
-    const record = JSON.parse(readFileSync(file, "utf8")) as {
+    const record = JSON.parse(readFileSync(file, "utf8")) as Omit<ProcessRecord, "pid"> & {
       readonly pid?: unknown;
-      readonly startTicks?: string;
     };
     return typeof record.pid === "number" && record.pid > 1 ? { ...record, pid: record.pid } : undefined;
   } catch {

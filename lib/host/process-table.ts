@@ -9,6 +9,11 @@ export function startTicksOf(pid: number): string | undefined {
   return fields === undefined || fields[0] === "Z" ? undefined : fields[19];
 }
 
+/** Names the boot that those ticks count from. */
+export function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
 /** The pids of those that were started with `name` in their environment, with its value. */
 export function processesWith(name: string): ReadonlyArray<{ readonly pid: number; readonly value: string }> {
   return readdirSync("/proc")

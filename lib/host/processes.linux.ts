@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { execa } from "execa";
 import { Failure } from "../core/failure.ts";
 import { BoundedBytes, ByteTail } from "./byte-tail.ts";
+import { failureOf } from "./errno.ts";
 import { openMemoryFile } from "./memory-file.ts";
 import { sendSignal } from "./process-table.ts";
 import {
@@ -13,15 +14,17 @@ import {
   STDOUT_LIMIT_BYTES,
 } from "./processes.ts";
 
-const TERMINATION_GRACE_MS = 5000;
+/** How long a program has between SIGTERM and SIGKILL. */
+const GRACE_MS = 5000;
 
-export function openProcesses(): Processes {
-  return { run };
+export function openProcesses(options: { readonly graceMs?: number } = {}): Processes {
+  const graceMs = options.graceMs ?? GRACE_MS;
+  return { run: (request) => run(request, graceMs) };
 }
 
-async function run(request: ProcessRequest): Promise<ProcessResult> {
+async function run(request: ProcessRequest, graceMs: number): Promise<ProcessResult> {
   request.signal?.throwIfAborted();
-  const child = start(request);
+  const child = startOrFail(request, graceMs);
   const stderr = new ByteTail(STDERR_TAIL_BYTES);
   const stdout = new BoundedBytes(request.stdoutLimitBytes ?? STDOUT_LIMIT_BYTES, request.program);
   const onStdout = request.onStdout ?? ((chunk: Uint8Array) => stdout.push(chunk));
@@ -47,7 +50,15 @@ async function run(request: ProcessRequest): Promise<ProcessResult> {
   return { exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.text() };
 }
 
-function start(request: ProcessRequest) {
+function startOrFail(request: ProcessRequest, graceMs: number) {
+  try {
+    return start(request, graceMs);
+  } catch (error) {
+    throw failureOf(error, `Cannot start "${request.program}"`);
+  }
+}
+
+function start(request: ProcessRequest, graceMs: number) {
   using held = new DisposableStack();
   // execa passes any descriptor on, but its types know those below 10 only.
   const fds = (request.descriptors ?? []).map((bytes) => held.use(openMemoryFile(bytes)).fd as 3);
@@ -62,10 +73,15 @@ function start(request: ProcessRequest) {
     buffer: false,
     reject: false,
     killDescendants: true,
-    forceKillAfterDelay: TERMINATION_GRACE_MS,
+    forceKillAfterDelay: graceMs,
   });
-  if (child.pid !== undefined) request.attempt?.record(child.pid);
-  return child;
+  try {
+    if (child.pid !== undefined) request.attempt?.record(child.pid);
+    return child;
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  }
 }
 
 async function drain(stream: Readable, take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {

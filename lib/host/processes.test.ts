@@ -3,9 +3,11 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isFailure } from "../core/failure.ts";
 import { openAttempt, sweepAttempts } from "./attempts.ts";
-import { startTicksOf } from "./process-table.ts";
+import { bootId, processesWith, startTicksOf } from "./process-table.ts";
 import { processesContract } from "./processes.contract.ts";
 import { type FakeProgram, fakeProcesses } from "./processes.fake.ts";
 import { openProcesses } from "./processes.linux.ts";
@@ -62,7 +64,7 @@ processesContract("fakeProcesses()", () => fakeProcesses(fakes), {
 const isRunning = (pid: number) => startTicksOf(pid) !== undefined;
 
 async function gone(pid: number): Promise<void> {
-  while (isRunning(pid)) await new Promise((resolve) => setImmediate(resolve));
+  while (isRunning(pid)) await setImmediate();
 }
 
 describe("openProcesses()", () => {
@@ -104,6 +106,26 @@ describe("openProcesses()", () => {
     await gone(child);
     process.kill(escaped, "SIGKILL");
     await gone(escaped);
+  });
+
+  it("run() kills a program that does not end when it is told to", async () => {
+    const controller = new AbortController();
+    const run = openProcesses({ graceMs: 20 }).run({
+      ...shell('trap "" TERM; echo ready; while :; do sleep 0.01; done'),
+      env: { PATH: "/usr/bin:/bin" },
+      signal: controller.signal,
+      onStdout: () => controller.abort(new Error("enough")),
+    });
+    await expect(run).rejects.toThrow("enough");
+  });
+
+  it("run() gives up, as unavailable and with nothing left running, when it cannot record the process", async () => {
+    const root = await mkdtemp(path.join(os.tmpdir(), "larder-attempts-"));
+    await using attempt = await openAttempt(root);
+    await rm(root, { recursive: true });
+    const run = openProcesses().run({ ...shell("sleep 1000"), env: {}, attempt });
+    await expect(run).rejects.toSatisfy((error) => isFailure(error, "not-found"));
+    while (processesWith("LARDER_ATTEMPT").some(({ value }) => value === attempt.id)) await setImmediate();
   });
 
   it("run() leaves no descriptor open", async () => {
@@ -153,6 +175,7 @@ describe("attempts", () => {
       expect(JSON.parse(json ?? "")).toEqual({
         pid: expect.any(Number),
         startTicks: expect.stringMatching(/^\d+$/),
+        boot: expect.stringMatching(/^[0-9a-f-]{36}$/),
       });
       expect(cwd).toBe(attempt.directory);
     }
@@ -196,16 +219,27 @@ describe("attempts", () => {
     expect(await ended).toBe("SIGKILL");
   });
 
-  it("sweepAttempts() lets a process live that merely has the recorded pid", async () => {
+  it.each([
+    ["started at another time", (pid: number) => ({ pid, startTicks: "1", boot: bootId() })],
+    ["started in another boot", (pid: number) => ({ pid, startTicks: startTicksOf(pid), boot: "another" })],
+  ])("sweepAttempts() lets a process live that has the recorded pid but %s", async (_how, record) => {
     await using attempt = await openAttempt(root);
     const child = spawn("sleep", ["1000"], { stdio: "ignore" });
     await new Promise((resolve) => child.once("spawn", resolve));
     const file = path.join(root, attempt.id, "process.json");
 
-    writeFileSync(file, JSON.stringify({ pid: child.pid, startTicks: "1" }));
+    writeFileSync(file, JSON.stringify(record(child.pid ?? 0)));
     expect(await sweepAttempts(root)).toBe(0);
     expect(isRunning(child.pid ?? 0)).toBe(true);
     child.kill("SIGKILL");
+  });
+
+  it("openAttempt() says why there can be none", async () => {
+    const file = path.join(root, "file");
+    writeFileSync(file, "");
+    await expect(openAttempt(file)).rejects.toSatisfy(
+      (error) => isFailure(error) && error.message.includes(`under "${file}"`),
+    );
   });
 
   it.each(["", "{", '{"pid":-1}', '{"pid":"x","startTicks":"1"}'])(

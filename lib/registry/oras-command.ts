@@ -1,7 +1,8 @@
 // One run of the ORAS CLI: in a directory of its own, without this machine's credentials, its failure translated.
+import { getCACertificates } from "node:tls";
 import { type Attempt, openAttempt } from "../host/attempts.ts";
-import type { Processes, ProcessRequest, ProcessResult } from "../host/processes.ts";
-import { failureOf } from "./oras-failures.ts";
+import type { Processes, ProcessRequest } from "../host/processes.ts";
+import { orasFailure } from "./oras-failures.ts";
 import { configOf, originOf, secretsOf, type Target, targetFlags } from "./oras-target.ts";
 
 export type OrasDeps = {
@@ -12,8 +13,8 @@ export type OrasDeps = {
   readonly attempts: string;
   /** What of our environment ORAS is to know: `HTTPS_PROXY` and its like, `SSL_CERT_FILE`, `SSL_CERT_DIR`. */
   readonly env?: Readonly<Record<string, string>>;
-  /** The file with the certificate authority for a host, where there is one of its own. */
-  readonly caOf?: (host: string) => string | undefined;
+  /** The authorities (PEM) for a host beside the system's, where there are any. */
+  readonly authoritiesOf?: (host: string) => Promise<string | undefined>;
 };
 
 /** How a caller may end a command early. */
@@ -33,9 +34,11 @@ export type OrasCommand = {
   readonly cancellation?: Cancellation | undefined;
 } & Pick<ProcessRequest, "stdin" | "onStdout" | "cwd">;
 
-/** The first two descriptors carry the credentials of the two targets. */
+/** Each target has two descriptors: its credentials, and its authorities. */
 const FIRST_DESCRIPTOR = 3;
-export const descriptorPath = (at: number) => `/dev/fd/${FIRST_DESCRIPTOR + 2 + at}`;
+const configPath = (at: number) => `/dev/fd/${FIRST_DESCRIPTOR + at}`;
+const authoritiesPath = (at: number) => `/dev/fd/${FIRST_DESCRIPTOR + 2 + at}`;
+export const descriptorPath = (at: number) => `/dev/fd/${FIRST_DESCRIPTOR + 4 + at}`;
 
 /** Runs the command in an attempt of its own and resolves to its output, or throws the Failure it ended with. */
 export async function runOras(deps: OrasDeps, command: OrasCommand): Promise<Uint8Array> {
@@ -47,9 +50,10 @@ export async function runOras(deps: OrasDeps, command: OrasCommand): Promise<Uin
 /** The same in an attempt that the caller opened, for what ORAS writes to files. */
 export async function runOrasIn(deps: OrasDeps, attempt: Attempt, command: OrasCommand): Promise<Uint8Array> {
   const [first, second] = command.targets;
+  const authorities = await Promise.all([authoritiesOf(deps, first), authoritiesOf(deps, second)]);
   const result = await deps.processes.run({
     program: deps.program,
-    args: argumentsOf(deps, command),
+    args: argumentsOf(command, authorities),
     env: {
       ...deps.env,
       HOME: attempt.directory,
@@ -57,35 +61,39 @@ export async function runOrasIn(deps: OrasDeps, attempt: Attempt, command: OrasC
       TMPDIR: attempt.directory,
     },
     cwd: command.cwd ?? attempt.directory,
-    descriptors: [configOf(first), configOf(second ?? first), ...(command.descriptors ?? [])],
+    descriptors: [
+      configOf(first),
+      configOf(second ?? first),
+      ...authorities.map((pem) => Buffer.from(pem ?? "")),
+      ...(command.descriptors ?? []),
+    ],
     attempt,
     ...(command.stdin === undefined ? {} : { stdin: command.stdin }),
     ...(command.onStdout === undefined ? {} : { onStdout: command.onStdout }),
     ...(command.cancellation?.signal === undefined ? {} : { signal: command.cancellation.signal }),
   });
-  return outputOf(result, command);
-}
-
-function argumentsOf(deps: OrasDeps, { words, targets, flags, positional }: OrasCommand): string[] {
-  const [first, second] = targets;
-  const prefixes = second === undefined ? [undefined] : (["from-", "to-"] as const);
-  const own = [first, second].slice(0, prefixes.length).flatMap((target, at) => {
-    const prefix = prefixes[at];
-    const ca = target !== undefined && "host" in target ? deps.caOf?.(target.host) : undefined;
-    const config = `/dev/fd/${FIRST_DESCRIPTOR + at}`;
-    return target === undefined
-      ? []
-      : targetFlags(target, { ...(prefix === undefined ? {} : { prefix }), config, ca });
-  });
-  return [...words, ...own, ...(flags ?? []), "--", ...positional];
-}
-
-function outputOf(result: ProcessResult, { action, targets }: OrasCommand): Uint8Array {
   if (result.exitCode === 0) return result.stdout;
-  const denying = targets.find((target) => originOf(target) !== undefined);
-  throw failureOf(result, {
-    action,
-    origin: denying === undefined ? undefined : originOf(denying),
-    secrets: targets.flatMap(secretsOf),
-  });
+  const { action, targets } = command;
+  throw orasFailure(result, { action, origins: targets.map(originOf), secrets: targets.flatMap(secretsOf) });
+}
+
+/** The system's too: ORAS trusts those of its flag alone, and a registry may redirect to storage that has others. */
+async function authoritiesOf(deps: OrasDeps, target: Target | undefined): Promise<string | undefined> {
+  if (target === undefined || !("host" in target)) return undefined;
+  const own = await deps.authoritiesOf?.(target.host);
+  return own === undefined ? undefined : [...getCACertificates("system"), own].join("\n");
+}
+
+function argumentsOf(
+  { words, targets, flags, positional }: OrasCommand,
+  authorities: ReadonlyArray<string | undefined>,
+): string[] {
+  const own = targets.flatMap((target, at) =>
+    targetFlags(target, {
+      config: configPath(at),
+      ...(targets.length === 1 ? {} : { prefix: at === 0 ? "from-" : "to-" }),
+      ...(authorities[at] === undefined ? {} : { ca: authoritiesPath(at) }),
+    }),
+  );
+  return [...words, ...own, ...(flags ?? []), "--", ...positional];
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Reason } from "../core/failure.ts";
-import { failureOf } from "./oras-failures.ts";
+import { orasFailure } from "./oras-failures.ts";
 import recordings from "./testing/oras-failures.json" with { type: "json" };
 
-const trial = { action: "pull registry.example/a/b:v1", secrets: [] };
+const trial = { action: "pull registry.example/a/b:v1", origins: [undefined], secrets: [] };
 
 /** What each recording means; the first that fits its name counts. */
 const meanings: ReadonlyArray<readonly [name: RegExp, reason: Reason, words: RegExp]> = [
@@ -36,12 +36,12 @@ const meanings: ReadonlyArray<readonly [name: RegExp, reason: Reason, words: Reg
   [/400/, "invalid", /refused/],
 ];
 
-describe("failureOf()", () => {
+describe("orasFailure()", () => {
   const failed = recordings.filter(({ exitCode }) => exitCode !== 0);
 
   it.each(failed.map(({ name, stderr }) => [name, stderr] as const))("knows %s", (name, stderrTail) => {
     const [, reason, words] = meanings.find(([pattern]) => pattern.test(name)) ?? [];
-    const failure = failureOf({ exitCode: 1, signal: undefined, stderrTail }, trial);
+    const failure = orasFailure({ exitCode: 1, signal: undefined, stderrTail }, trial);
     expect(failure.reason).toBe(reason);
     expect(failure.message).toMatch(words ?? "no meaning");
     expect(failure.message).toMatch(/^Cannot pull registry\.example\/a\/b:v1: /);
@@ -49,16 +49,30 @@ describe("failureOf()", () => {
 
   it("names where the credentials came from when they are refused", () => {
     const stderrTail = "Error response from registry: unauthorized: authentication required";
-    const failure = failureOf(
+    const failure = orasFailure(
       { exitCode: 1, signal: undefined, stderrTail },
-      { ...trial, origin: 'pull secret "acme-pull"' },
+      { ...trial, origins: ['pull secret "acme-pull"'] },
     );
     expect(failure.message).toContain('refused it with the pull secret "acme-pull"');
   });
 
+  it("names the credentials of the side that refused, where there are two", () => {
+    const saying = (side: string) =>
+      orasFailure(
+        {
+          exitCode: 1,
+          signal: undefined,
+          stderrTail: `Error from ${side} registry for "registry.example/a:v1": response status code 401: Unauthorized`,
+        },
+        { ...trial, origins: ['pull secret "from"', 'pull secret "to"'] },
+      ).message;
+    expect(saying("source")).toContain('pull secret "from"');
+    expect(saying("destination")).toContain('pull secret "to"');
+  });
+
   it("keeps secrets and signed queries out of message and cause, even if the registry sends them back", () => {
     const stderrTail = 'Error: odd: hush GET "https://storage.example/x?Signature=abc&hush": bang hush';
-    const failure = failureOf(
+    const failure = orasFailure(
       { exitCode: 1, signal: undefined, stderrTail },
       { ...trial, secrets: ["hush", ""] },
     );
@@ -68,13 +82,13 @@ describe("failureOf()", () => {
   });
 
   it("says which signal ended ORAS", () => {
-    const failure = failureOf({ exitCode: undefined, signal: "SIGKILL", stderrTail: "" }, trial);
+    const failure = orasFailure({ exitCode: undefined, signal: "SIGKILL", stderrTail: "" }, trial);
     expect(failure).toMatchObject({ reason: "unavailable", message: expect.stringContaining("SIGKILL") });
   });
 
   it("quotes what it does not know, cut to a line", () => {
     const stderrTail = "Error: the moon is blue\nUsage: oras";
-    expect(failureOf({ exitCode: 1, signal: undefined, stderrTail }, trial).message).toBe(
+    expect(orasFailure({ exitCode: 1, signal: undefined, stderrTail }, trial).message).toBe(
       'Cannot pull registry.example/a/b:v1: ORAS says "the moon is blue"',
     );
   });

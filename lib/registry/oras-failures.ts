@@ -5,17 +5,17 @@ import { Failure, type Reason } from "../core/failure.ts";
 export type Trial = {
   /** `push registry.example/a/b:v1`, so that "Cannot " before it makes a sentence. */
   readonly action: string;
-  /** Where the credentials came from, to stand after "the"; undefined where there were none. */
-  readonly origin?: string | undefined;
+  /** Where the credentials for each target came from, to stand after "the"; undefined where there were none. */
+  readonly origins: ReadonlyArray<string | undefined>;
   /** What must appear nowhere, even if the registry sends it back. */
   readonly secrets: readonly string[];
 };
 
-type Row = readonly [pattern: RegExp, reason: Reason, words: (trial: Trial) => string];
+type Row = readonly [pattern: RegExp, reason: Reason, words: (origin: string | undefined) => string];
 
 const say = (words: string) => () => words;
 
-const refusal = ({ origin }: Trial) =>
+const refusal = (origin: string | undefined) =>
   origin === undefined
     ? "the registry wants credentials for it; name a pull secret that has them"
     : `the registry refused it with the ${origin}; check that it is right and may do this`;
@@ -108,7 +108,7 @@ const rows: readonly Row[] = [
 ];
 
 /** The Failure for a program that ended badly. What ORAS said is its cause, without secrets and without signed URLs. */
-export function failureOf(
+export function orasFailure(
   ended: {
     readonly exitCode: number | undefined;
     readonly signal: string | undefined;
@@ -122,8 +122,14 @@ export function failureOf(
     return new Failure("unavailable", `Cannot ${trial.action}: ORAS was ended by ${ended.signal}`, { cause });
   }
   const row = rows.find(([pattern]) => pattern.test(said));
-  if (row !== undefined) return new Failure(row[1], `Cannot ${trial.action}: ${row[2](trial)}`, { cause });
+  if (row !== undefined)
+    return new Failure(row[1], `Cannot ${trial.action}: ${row[2](originOf(said, trial))}`, { cause });
   return new Failure("unavailable", `Cannot ${trial.action}: ORAS says "${firstLine(said)}"`, { cause });
+}
+
+/** `cp` says which of its two registries it was. */
+function originOf(said: string, { origins }: Trial): string | undefined {
+  return origins[said.startsWith("Error from destination registry") ? 1 : 0];
 }
 
 function scrub(text: string, secrets: readonly string[]): string {

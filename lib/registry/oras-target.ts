@@ -25,7 +25,7 @@ export function showTarget(target: Target, name?: string): string {
 /** The flags for a target, with `from-` or `to-` before each where a command has two. */
 export function targetFlags(
   target: Target,
-  options: { readonly prefix?: "from-" | "to-"; readonly config: string; readonly ca?: string | undefined },
+  options: { readonly prefix?: "from-" | "to-"; readonly config: string; readonly ca?: string },
 ): string[] {
   const flag = (name: string) => `--${options.prefix ?? ""}${name}`;
   if (isLayout(target)) return [flag("oci-layout")];

@@ -3,6 +3,7 @@ import http from "node:http";
 import type net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { getCACertificates } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Access, Credentials } from "../core/access.ts";
 import { digestOf } from "../core/digest.ts";
@@ -267,7 +268,7 @@ describe("Oras", () => {
     }
   });
 
-  it("uses the certificate authority that is set for the host", async () => {
+  it("trusts the authorities that are set for the host, beside the system's", async () => {
     const { certFile } = makeCertificate(folder, "own");
     await using tls = await openRealRegistry({
       tls: { certificate: certFile, key: path.join(folder, "own.key") },
@@ -281,7 +282,7 @@ describe("Oras", () => {
       processes: openProcesses(),
       program,
       attempts: path.join(folder, "attempts"),
-      caOf: (host) => (host === tls.host ? certFile : undefined),
+      authoritiesOf: async (host) => (host === tls.host ? readFile(certFile, "utf8") : undefined),
     });
     await expect(trusting.listTags(target)).rejects.toSatisfy((e) => isFailure(e, "not-found"));
   });
@@ -324,4 +325,16 @@ describe("Oras", () => {
       expect(JSON.stringify([call?.args, call?.env, call?.stdin])).not.toMatch(/hush|dTpodXNo/);
     },
   );
+
+  it("keeps trusting the system's authorities beside those that are set for the host", async () => {
+    const processes = fakeProcesses({ oras: ({ print }) => print('{"tags":[]}').then(() => 0) });
+    const attempts = path.join(folder, "attempts");
+    const client = openOras({ processes, program: "oras", attempts, authoritiesOf: async () => "OWN" });
+    await client.listTags({ host: "quay.io", repository: "a/b" });
+    const [call] = processes.calls;
+    const flag = call?.args[(call?.args.indexOf("--ca-file") ?? -1) + 1];
+    const pem = Buffer.from(call?.descriptors?.[Number(flag?.split("/").at(-1)) - 3] ?? []).toString();
+    expect(pem.endsWith("OWN")).toBe(true);
+    expect(pem.split("BEGIN CERTIFICATE").length - 1).toBe(getCACertificates("system").length);
+  });
 });
