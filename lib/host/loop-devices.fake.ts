@@ -6,7 +6,7 @@ type Image = { bytes: number };
 type Attachment = { readonly number: number; bytes: number; holders: number };
 
 /** `images` by path; two paths with the same value are one file. */
-export class FakeLoopDevices implements LoopDevices {
+export class MemoryLoopDevices implements LoopDevices {
   readonly images = new Map<string, Image | "directory">();
   readonly #attached = new Map<Image, Attachment>();
 

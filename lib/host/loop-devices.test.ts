@@ -20,14 +20,14 @@ import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
 import { type LoopBench, loopDevicesContract } from "./loop-devices.contract.ts";
-import { FakeLoopDevices } from "./loop-devices.fake.ts";
+import { MemoryLoopDevices } from "./loop-devices.fake.ts";
 import { LinuxLoopDevices } from "./loop-devices.linux.ts";
 
 const MIB = 1024 * 1024;
 const privileged = process.getuid?.() === 0 && existsSync("/dev/loop-control");
 
 loopDevicesContract("memory twin", () => {
-  const loops = new FakeLoopDevices();
+  const loops = new MemoryLoopDevices();
   const image = (name: string) => loops.images.get(name) as { bytes: number };
   return {
     loops,

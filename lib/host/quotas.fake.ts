@@ -16,7 +16,7 @@ const BLOCK_BYTES = 4096;
 type Inode = { project: number; readonly bytes: number | "directory" };
 
 /** `makeDirectory`, `writeFile` and `remove` stand for what pods do; they fail as the kernel would, with ENOSPC. */
-export class FakeQuotas implements Quotas {
+export class MemoryQuotas implements Quotas {
   readonly #inodes = new Map<string, Inode>([["/", { project: 0, bytes: "directory" }]]);
   readonly #limits = new Map<number, QuotaLimits>();
   readonly #support: QuotaSupport;

@@ -3,12 +3,12 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
 import { quotasContract } from "./quotas.contract.ts";
-import { FakeQuotas } from "./quotas.fake.ts";
+import { MemoryQuotas } from "./quotas.fake.ts";
 import { linuxQuotas } from "./quotas.linux.ts";
 import { quotaRemedies } from "./quotas.ts";
 
 quotasContract("memory twin", () => {
-  const quotas = new FakeQuotas();
+  const quotas = new MemoryQuotas();
   quotas.makeDirectory("/root");
   return {
     quotas,
@@ -20,10 +20,10 @@ quotasContract("memory twin", () => {
   };
 });
 
-describe("FakeQuotas", () => {
+describe("MemoryQuotas", () => {
   it("without support refuses limits, and says which condition fails", async () => {
     const remedy = quotaRemedies["not-xfs"];
-    const quotas = new FakeQuotas({ enforced: false, condition: "not-xfs", remedy });
+    const quotas = new MemoryQuotas({ enforced: false, condition: "not-xfs", remedy });
     await expect(quotas.setLimits("/", 1, { bytes: 1, inodes: 1 })).rejects.toThrow(/not-xfs; keep the root/);
   });
 });

@@ -20,6 +20,7 @@ const XFS_IOC_FSGROWFSDATA = 0x4010586e;
 /** Of the quota blocks' sizes, whatever the file system's own block is. */
 const BASIC_BLOCK_BYTES = 512;
 const ALL_FOUR_LIMITS = 0xf;
+const SMALLEST_GROUP_BLOCKS = 64;
 
 /** struct fsxattr: xflags@0, extsize@4, nextents@8, projid@12, cowextsize@16. */
 export function readProjectOf(fd: number): number {
@@ -92,7 +93,7 @@ function quotactl(fd: number, command: number, project: number, block: Buffer): 
 }
 
 /** struct xfs_fsop_geom_v1: blocksize@0, imaxpct@28, datablocks@32. */
-export function readGeometry(fd: number): { blockBytes: number; dataBlocks: number; inodePercent: number } {
+function readGeometry(fd: number): { blockBytes: number; dataBlocks: number; inodePercent: number } {
   const geometry = Buffer.alloc(112);
   checked("XFS_IOC_FSGEOMETRY", ioctl(fd, XFS_IOC_FSGEOMETRY_V1, geometry));
   return {
@@ -102,11 +103,11 @@ export function readGeometry(fd: number): { blockBytes: number; dataBlocks: numb
   };
 }
 
-/** Grows the mounted file system to the bytes its device has now; nothing happens where less than a block is new. */
+/** Grows the mounted file system to the bytes its device has now, as far as whole allocation groups can be made of them. */
 export function growToDevice(fd: number, deviceBytes: number): void {
   const { blockBytes, dataBlocks, inodePercent } = readGeometry(fd);
   const wantedBlocks = Math.floor(deviceBytes / blockBytes);
-  if (wantedBlocks <= dataBlocks) return;
+  if (wantedBlocks - dataBlocks < SMALLEST_GROUP_BLOCKS) return;
   const growth = Buffer.alloc(16);
   growth.writeBigUInt64LE(BigInt(wantedBlocks), 0);
   growth.writeUInt32LE(inodePercent, 8);
