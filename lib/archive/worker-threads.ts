@@ -1,0 +1,91 @@
+// The worker threads of the unpacker: started when there is something to do, ended when there is nothing for a while.
+import { Worker } from "node:worker_threads";
+import { Failure } from "../core/failure.ts";
+import type { Unpacked } from "./unpacker.ts";
+import type { FromWorker, ToWorker } from "./worker-messages.ts";
+
+/** How a worker speaks with who waits for one job. */
+export type Waiter = {
+  readonly room: (bytes: number) => Promise<void>;
+  readonly settle: (outcome: Unpacked | Error | undefined) => void;
+};
+
+/** Beyond this a job is hostile; the default is the machine's memory. */
+const HEAP_MB = 192;
+
+/** One thread and the jobs on it. */
+export class WorkerThread {
+  readonly #worker: Worker;
+  readonly #waiters = new Map<number, Waiter>();
+
+  /** `gone` is told once, when the thread has ended for whatever cause. */
+  constructor(gone: (thread: WorkerThread) => void) {
+    this.#worker = new Worker(new URL("./unpack.worker.ts", import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      // The C library opens what Node closes, which Node would warn of.
+      trackUnmanagedFds: false,
+    });
+    let cause: NodeJS.ErrnoException | undefined;
+    this.#worker.on("message", (message: FromWorker) => this.#hear(message));
+    this.#worker.on("error", (error) => {
+      cause = error as NodeJS.ErrnoException;
+    });
+    this.#worker.on("exit", () => {
+      gone(this);
+      for (const { settle } of this.#waiters.values()) settle(toFailure(cause));
+      this.#waiters.clear();
+    });
+    // An idle thread is no reason for the process to stay.
+    this.#worker.unref();
+  }
+
+  get jobs(): number {
+    return this.#waiters.size;
+  }
+
+  start(message: ToWorker & { readonly kind: "unpack" | "verify" }, waiter: Waiter): void {
+    this.#waiters.set(message.id, waiter);
+    this.#worker.ref();
+    this.#say(message);
+  }
+
+  cancel(id: number): void {
+    this.#say({ kind: "cancel", id });
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #say(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #hear(message: FromWorker): void {
+    const waiter = this.#waiters.get(message.id);
+    if (waiter === undefined) return;
+    if (message.kind === "room") {
+      const granted = () => this.#say({ kind: "granted", id: message.id });
+      // Refused: the thread still writes until it says that it stopped.
+      waiter.room(message.bytes).then(granted, () => this.cancel(message.id));
+      return;
+    }
+    this.#waiters.delete(message.id);
+    if (this.#waiters.size === 0) this.#worker.unref();
+    if (message.kind === "done") waiter.settle(message.unpacked);
+    else if (message.kind === "failed") waiter.settle(new Failure(message.reason, message.message));
+    else waiter.settle(new Error(`an unpacking thread failed: ${message.stack}`));
+  }
+}
+
+function toFailure(cause: NodeJS.ErrnoException | undefined): Error {
+  if (cause?.code === "ERR_WORKER_OUT_OF_MEMORY")
+    return new Failure("unsupported", "it needs more memory to unpack than a layer may have; split it", {
+      cause,
+    });
+  return new Failure(
+    "unavailable",
+    "the thread that unpacked it ended; it is tried again with the next attempt",
+    { cause },
+  );
+}

@@ -1,0 +1,112 @@
+// Removes whole trees by descriptor, whatever is nested in them.
+import fs from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { Failure } from "../core/failure.ts";
+import { Descent } from "./descent.ts";
+import type { Directory, Name } from "./directory.ts";
+import { checked, libcFunction } from "./libc.ts";
+
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const PROTECTED = 0x10 | 0x20;
+const ioctl = libcFunction("int ioctl(int, unsigned long, void *)");
+
+/** How many entries go before others get their turn: about two milliseconds' worth. */
+const SLICE = 128;
+
+/**
+ * Afterwards `name` is not in `parent`, whether or not it was. Follows no symlink, clears immutable and
+ * append-only flags, takes any depth, and lets others run in between. Failure `in-use`, with what is left left as
+ * it is, when something is mounted in it.
+ */
+export async function removeTree(parent: Directory, name: Name): Promise<void> {
+  for (const _slice of removal(parent, name)) await setImmediate();
+}
+
+/** The same at one go, for a thread of its own. */
+export function removeTreeNow(parent: Directory, name: Name): void {
+  for (const _slice of removal(parent, name));
+}
+
+function* removal(parent: Directory, name: Name): Generator<void> {
+  if (removeLeaf(parent, name)) return;
+  using descent = new Descent(parent.enter("."));
+  const lists = [[name]];
+  let count = 0;
+  while (lists.length > 0) {
+    if (++count % SLICE === 0) yield;
+    const next = lists.at(-1)?.pop();
+    if (next !== undefined) {
+      if (!removeLeaf(descent.current, next)) lists.push(enter(descent, next));
+      continue;
+    }
+    lists.pop();
+    if (lists.length > 0) leave(descent);
+  }
+}
+
+/** The names to remove in it. */
+function enter(descent: Descent, name: Name): Name[] {
+  const directory = descent.descend(name);
+  if (directory.ownStatus().isMountRoot) throw mounted(descent.path);
+  return directory.list();
+}
+
+function leave(descent: Descent): void {
+  const name = descent.nameAt(descent.depth) ?? "";
+  descent.ascend();
+  attempt(descent.current, name, () => descent.current.removeDirectory(name));
+}
+
+/** Whether it is gone; false for a directory. */
+function removeLeaf(directory: Directory, name: Name): boolean {
+  try {
+    attempt(directory, name, () => directory.removeFile(name));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EISDIR") return false;
+    throw error;
+  }
+}
+
+function attempt(directory: Directory, name: Name, remove: () => void): void {
+  try {
+    remove();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return;
+    if (code === "EBUSY") throw mounted(name, error);
+    if (code !== "EPERM") throw error;
+    clearProtection(directory, name);
+    remove();
+  }
+}
+
+/** Of the entry and of the directory it is in: either keeps it from going. */
+function clearProtection(directory: Directory, name: Name): void {
+  clearFlags(directory.fd);
+  const { type } = directory.status(name);
+  if (type !== "file" && type !== "directory") return;
+  const fd = directory.openFile(name);
+  try {
+    clearFlags(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function clearFlags(fd: number): void {
+  const flags = Buffer.alloc(8);
+  checked("ioctl", ioctl(fd, FS_IOC_GETFLAGS, flags) as number);
+  if ((flags.readUInt32LE(0) & PROTECTED) === 0) return;
+  flags.writeUInt32LE((flags.readUInt32LE(0) & ~PROTECTED) >>> 0, 0);
+  checked("ioctl", ioctl(fd, FS_IOC_SETFLAGS, flags) as number);
+}
+
+function mounted(path: string, cause?: unknown): Failure {
+  return new Failure(
+    "in-use",
+    `Cannot remove "${path}": something is mounted there; unmount it, and it is removed with the next attempt`,
+    { cause },
+  );
+}
