@@ -28,6 +28,7 @@ export type HostsOptions = {
 export type Hosts = { readonly order: readonly Endpoint[]; readonly upstream: Endpoint };
 
 const REREAD_MS = 10_000;
+const MOST_HOSTS = 1_000;
 const MIRROR_DIAL_MS = 1_000;
 
 export class HostBook {
@@ -127,7 +128,9 @@ export class HostBook {
 
   #hostsFile(host: string): Promise<HostsFile | undefined> {
     const known = this.#read.get(host);
-    if (known !== undefined && this.#options.now() - known.at < REREAD_MS) return known.file;
+    if (known !== undefined && Math.abs(this.#options.now() - known.at) < REREAD_MS) return known.file;
+    // Pods may name any number of hosts.
+    if (this.#read.size >= MOST_HOSTS) this.#read.clear();
     const file = this.#readHostsFile(host);
     this.#read.set(host, { at: this.#options.now(), file });
     return file;

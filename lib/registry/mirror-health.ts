@@ -50,8 +50,14 @@ export class MirrorHealth {
       return fresh.alive;
     }
     if (opinion.until === 0) await opinion.probe;
-    else if (this.#deps.now() >= opinion.until) void this.#probe(endpoint, opinion);
+    else if (this.#isOld(opinion)) void this.#probe(endpoint, opinion);
     return opinion.alive;
+  }
+
+  /** An opinion that is good for longer than any is given for comes from a clock that was set back. */
+  #isOld({ until }: Opinion): boolean {
+    const left = until - this.#deps.now();
+    return left <= 0 || left > OPINION_MS;
   }
 
   #probe(endpoint: Endpoint, opinion: Opinion): Promise<void> {

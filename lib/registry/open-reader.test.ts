@@ -15,12 +15,10 @@ const manifest = JSON.stringify({ schemaVersion: 2 });
 const digest = digestOf(manifest);
 const user = { kind: "basic", username: "ann", password: "s3cret-word" } as const;
 
-const cleanup = new AsyncDisposableStack();
 let open = new AsyncDisposableStack();
 afterEach(async () => {
   await open.disposeAsync();
   open = new AsyncDisposableStack();
-  await cleanup.disposeAsync();
 });
 
 async function double(options?: DoubleOptions): Promise<RegistryDouble> {
@@ -424,5 +422,40 @@ describe("redirects", () => {
     const failure = await failureOf(rig().reader.resolve(access, refer(access), never));
     expect(failure).toMatchObject({ reason: "unavailable", message: expect.stringContaining("redirects") });
     expect(registry.count("manifests")).toBeLessThan(10);
+  });
+});
+
+describe("[Symbol.asyncDispose]()", () => {
+  it("ends what is under way as unavailable, and may be called twice", async () => {
+    const registry = await double();
+    registry.spoil("manifests", { kind: "hang" }, 9);
+    const { reader } = rig();
+    const access = accessTo(registry.host);
+    const failing = failureOf(reader.resolve(access, refer(access), never));
+    await expect.poll(() => registry.count("manifests")).toBe(1);
+    await reader[Symbol.asyncDispose]();
+    await reader[Symbol.asyncDispose]();
+    expect(await failing).toMatchObject({
+      reason: "unavailable",
+      message: expect.stringContaining("the plugin stops"),
+    });
+    expect(await failureOf(reader.prove(access, digest, never))).toMatchObject({ reason: "unavailable" });
+  });
+});
+
+describe("a caller that goes away", () => {
+  it("while a token is on its way leaves it to those who wait with it", async () => {
+    const registry = await double({ auth: { kind: "bearer" } });
+    registry.spoil("/token", { kind: "stall", after: 3 });
+    const { reader } = rig({ timeouts: { bodyTimeoutMs: 300 } });
+    const access = accessTo(registry.host);
+    const stop = new AbortController();
+    const leaving = reader.prove(access, digest, stop.signal);
+    const staying = reader.prove(access, digest, never);
+    await expect.poll(() => registry.count("/token")).toBe(1);
+    stop.abort(new Error("the caller went away"));
+    await expect(leaving).rejects.toThrow("the caller went away");
+    await staying;
+    expect(registry.count("/token")).toBe(2);
   });
 });

@@ -11,33 +11,42 @@ export type PersistDeps = {
   readonly observe: Observe;
 };
 
-/** Counts the failures of one request since it last got on. */
+/** A single attempt counts for no longer than this: a clock that was set forward must not end all patience at once. */
+const LONGEST_ATTEMPT_MS = 60_000;
+
+/** Counts the failures of one request since it last got on, and the time they took. */
 export class Patience {
   readonly #deps: PersistDeps;
   #failures = 0;
-  #began: number;
+  #spentMs = 0;
+  #since: number;
 
   constructor(deps: PersistDeps) {
     this.#deps = deps;
-    this.#began = deps.now();
+    this.#since = deps.now();
   }
 
   /** Bytes came: what failed before does not count any more. */
   renew(): void {
     this.#failures = 0;
-    this.#began = this.#deps.now();
+    this.#spentMs = 0;
+    this.#since = this.#deps.now();
   }
 
   /** Waits until the request should be made again; throws the fault when it should not. */
   async wait(fault: Fault, host: string, signal: AbortSignal): Promise<void> {
     const { now, random, sleep, observe } = this.#deps;
     this.#failures += 1;
+    // A clock that was set back makes no attempt shorter than nothing.
+    this.#spentMs += Math.min(Math.max(0, now() - this.#since), LONGEST_ATTEMPT_MS);
     const { tries, retryAfterMs } = fault.facts;
-    const elapsedMs = now() - this.#began;
-    const waitMs = planRetry({ attempt: this.#failures, elapsedMs, retryAfterMs, random: random() });
+    const asked = { attempt: this.#failures, elapsedMs: this.#spentMs, retryAfterMs, random: random() };
+    const waitMs = planRetry(asked);
     if (this.#failures >= tries || waitMs === undefined) throw fault;
     observe.retry({ host, reason: fault.reason, why: fault.message, attempt: this.#failures, waitMs });
     await sleep(waitMs, signal);
+    this.#spentMs += waitMs;
+    this.#since = now();
   }
 }
 
