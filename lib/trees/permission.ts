@@ -18,6 +18,8 @@ export function anonymously(access: Access): Access {
   return rest;
 }
 
+const maxProofs = 10_000;
+
 export class Proofs {
   readonly #until = new Map<string, { readonly from: number; readonly to: number }>();
   readonly #salt: Uint8Array;
@@ -38,7 +40,7 @@ export class Proofs {
   /** Remembers that the named registry itself, never a mirror, answered this access for that manifest. */
   remember(access: Access, digest: Digest): void {
     const from = this.#now();
-    if (this.#until.size >= 10_000) this.#forgetOld(from);
+    if (this.#until.size >= maxProofs) this.#forgetOld(from);
     this.#until.set(this.#key(access, digest), { from, to: from + this.#ttlMs });
   }
 
@@ -63,10 +65,11 @@ export class Proofs {
     return createHmac("sha256", this.#salt).update(JSON.stringify(words)).digest("hex");
   }
 
+  /** The expired, and of the others the oldest tenth, so that this is rare. */
   #forgetOld(now: number): void {
     for (const [key, { to }] of this.#until) if (to <= now) this.#until.delete(key);
     for (const key of this.#until.keys()) {
-      if (this.#until.size < 10_000) break;
+      if (this.#until.size <= maxProofs * 0.9) break;
       this.#until.delete(key);
     }
   }

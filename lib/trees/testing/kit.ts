@@ -53,12 +53,12 @@ export class Kit implements AsyncDisposable {
     return new Kit(await mkdtemp(path.join(os.tmpdir(), "larder-trees-")));
   }
 
-  /** A start of the plugin on this root. What was opened before and stopped at a step stays as it is. */
-  async start(): Promise<Trees> {
+  /** A start of the plugin on this root. One that is to crash is never closed in good order. */
+  async start(options: { readonly crashes?: boolean } = {}): Promise<Trees> {
     const store = new Store({ ...this.#deps(), ...this.overrides }, this.root, this.settings);
     await store.open();
     const trees = new Trees(store);
-    if (this.stopAt === undefined) this.#opened.push(trees);
+    if (options.crashes !== true) this.#opened.push(trees);
     return trees;
   }
 
@@ -73,6 +73,8 @@ export class Kit implements AsyncDisposable {
 
   #deps(): StoreDeps {
     const crash = new Promise<never>(() => {});
+    const { stopAt } = this;
+    let isStopped = false;
     return {
       reader: this.registry,
       unpacker: this.unpacker,
@@ -92,7 +94,8 @@ export class Kit implements AsyncDisposable {
       },
       onStep: async (step) => {
         this.steps.push(step);
-        if (step === this.stopAt) await crash;
+        isStopped ||= step === stopAt;
+        if (isStopped) await crash;
       },
     };
   }

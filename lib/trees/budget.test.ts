@@ -1,0 +1,185 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isFailure } from "../core/failure.ts";
+import { Budget } from "./budget.ts";
+import { Kit, never, requestFor } from "./testing/kit.ts";
+import { addFiles, addImage, addRepository, type Repository } from "./testing/registry-twin.ts";
+import { twinLayer } from "./testing/unpacker-twin.ts";
+
+const MiB = 2 ** 20;
+const failing = (reason: Parameters<typeof isFailure>[1]) =>
+  expect.toSatisfy((error: unknown) => isFailure(error, reason));
+
+function budgetOf(held: { used: number; free?: number }, collect = (_target: number) => {}) {
+  return new Budget({
+    marks: { high: { kind: "bytes", bytes: 100 }, low: { kind: "percent", percent: 50 } },
+    usedBytes: () => held.used,
+    room: () =>
+      Promise.resolve({
+        bytesTotal: 120,
+        bytesFree: held.free ?? 1000,
+        inodesTotal: 1,
+        inodesFree: 1,
+        type: 0,
+      }),
+    collect: (target) => Promise.resolve(collect(target)),
+  });
+}
+
+describe("Budget.reserve()", () => {
+  it("collects down to the low mark with what is wanted in it", async () => {
+    const held = { used: 90 };
+    const targets: number[] = [];
+    const budget = budgetOf(held, (target) => {
+      targets.push(target);
+      held.used = target;
+    });
+    using _reservation = await budget.reserve(20, "it");
+    expect(targets).toEqual([40]);
+    expect(budget.reservedBytes).toBe(20);
+  });
+
+  it("ends full, naming the sizes, when nothing more can go, and gives back what it reserved", async () => {
+    const budget = budgetOf({ used: 90 });
+    await expect(budget.reserve(20, "the model")).rejects.toThrow(
+      /the model.*20 B.*90 B.*100 B.*store\.high/,
+    );
+    expect(budget.reservedBytes).toBe(0);
+  });
+
+  it("counts what others reserved, so that of two only one gets the last room", async () => {
+    const budget = budgetOf({ used: 50 });
+    const results = await Promise.allSettled([budget.reserve(40, "one"), budget.reserve(40, "two")]);
+    expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(budget.reservedBytes).toBe(40);
+  });
+
+  it("gives no more than the disk has free", async () => {
+    await expect(budgetOf({ used: 0, free: 10 }).reserve(20, "it")).rejects.toEqual(failing("full"));
+  });
+
+  it("grows, and gives all back when disposed of, once", async () => {
+    const budget = budgetOf({ used: 0 });
+    const reservation = await budget.reserve(20, "it");
+    await reservation.grow(30);
+    await expect(reservation.grow(60)).rejects.toEqual(failing("full"));
+    expect(budget.reservedBytes).toBe(50);
+    reservation[Symbol.dispose]();
+    reservation[Symbol.dispose]();
+    expect(budget.reservedBytes).toBe(0);
+  });
+});
+
+describe("a bounded store", () => {
+  let kit: Kit;
+  let repository: Repository;
+  const file = (name: string, size = MiB) =>
+    addFiles(repository, { [name]: name.repeat(size / name.length) });
+
+  beforeEach(async () => {
+    kit = await Kit.open();
+    repository = addRepository(kit.registry.addHost("r.example"), "a");
+    kit.settings = {
+      ...kit.settings,
+      marks: { high: { kind: "bytes", bytes: 5 * MiB }, low: { kind: "bytes", bytes: 3 * MiB } },
+    };
+  });
+
+  afterEach(async () => {
+    await kit[Symbol.asyncDispose]();
+  });
+
+  it("collects the longest unused, never what a Lease or a Record holds", async () => {
+    const trees = await kit.start();
+    const request = (name: string) => requestFor(`r.example/a@${file(name)}`);
+    using leased = await trees.lease(request("a"), never);
+    const recorded = await trees.lease(request("b"), never);
+    trees.hold("volume-1", [recorded.key]);
+    recorded[Symbol.dispose]();
+    for (const name of ["c", "d"]) {
+      kit.nowMs += 1000;
+      (await trees.lease(request(name), never))[Symbol.dispose]();
+    }
+    kit.nowMs += 1000;
+    (await trees.lease(request("c"), never))[Symbol.dispose]();
+    (await trees.lease(request("e"), never))[Symbol.dispose]();
+    (await trees.lease(request("f"), never))[Symbol.dispose]();
+    const hits = await Promise.all(
+      ["a", "b", "d"].map(async (name) => {
+        using lease = await trees.lease(request(name), never);
+        return lease.hit;
+      }),
+    );
+    expect(hits).toEqual([true, true, false]);
+    expect(leased.layers).toHaveLength(1);
+    expect(trees.figures().usedBytes).toBeLessThanOrEqual(5 * MiB);
+    expect(kit.metrics.counted.some(({ what }) => what === "collection")).toBe(true);
+    expect(await kit.list("trash")).toEqual([]);
+  });
+
+  it("ends full when everything is held, and works again once something is let go", async () => {
+    const trees = await kit.start();
+    const leases = [];
+    for (const name of ["a", "b", "c", "d"])
+      leases.push(await trees.lease(requestFor(`r.example/a@${file(name)}`), never));
+    const request = requestFor(`r.example/a@${file("e", 2 * MiB)}`);
+    await expect(trees.lease(request, never)).rejects.toThrow(/2 MiB are needed.*of at most 5 MiB/);
+    for (const lease of leases) lease[Symbol.dispose]();
+    using leased = await trees.lease(request, never);
+    expect(leased.hit).toBe(false);
+  });
+
+  it("refuses what could never fit before it asks for a byte", async () => {
+    const trees = await kit.start();
+    await expect(trees.lease(requestFor(`r.example/a@${file("big", 6 * MiB)}`), never)).rejects.toEqual(
+      failing("full"),
+    );
+    expect(kit.registry.count("blob")).toBe(0);
+  });
+
+  it("ends a bomb full, and leaves nothing of it", async () => {
+    const trees = await kit.start();
+    const digest = addImage(repository, [twinLayer({ files: { f: "f" } })]);
+    kit.unpacker.extraBytes = 100 * MiB;
+    await expect(trees.lease(requestFor(`r.example/a@${digest}`), never)).rejects.toEqual(failing("full"));
+    for (const directory of ["ingest", "partials", "layers", "trees"])
+      expect(await kit.list(directory)).toEqual([]);
+    expect(trees.figures()).toMatchObject({ usedBytes: 0, reservedBytes: 0 });
+    kit.unpacker.extraBytes = 0;
+    using leased = await trees.lease(requestFor(`r.example/a@${digest}`), never);
+    expect(leased.layers).toHaveLength(1);
+  });
+
+  it("counts what two Trees share once, and keeps it while one of them is there", async () => {
+    const trees = await kit.start();
+    const shared = "s".repeat(2 * MiB);
+    using kept = await trees.lease(requestFor(`r.example/a@${addFiles(repository, { one: shared })}`), never);
+    (await trees.lease(requestFor(`r.example/a@${addFiles(repository, { two: shared })}`), never))[
+      Symbol.dispose
+    ]();
+    expect(trees.figures().usedBytes).toBeLessThan(3 * MiB);
+    (await trees.lease(requestFor(`r.example/a@${file("x", 2 * MiB)}`), never))[Symbol.dispose]();
+    expect(trees.figures().trees).toBe(3);
+    expect(kept.layers).toHaveLength(1);
+  });
+
+  it("lets resting partials go first, and expires them after a day, also when the clock jumps", async () => {
+    kit.settings = {
+      ...kit.settings,
+      marks: { high: { kind: "bytes", bytes: 50 * MiB }, low: { kind: "bytes", bytes: 30 * MiB } },
+    };
+    const digest = file("p", 12 * MiB);
+    for (const jumpMs of [24 * 3600_000, -24 * 3600_000]) {
+      const trees = await kit.start();
+      kit.registry.gate = async (_digest, offset) => {
+        if (offset > 9 * MiB) throw Object.assign(new Error("cut"), { code: "EIO" });
+      };
+      await expect(trees.lease(requestFor(`r.example/a@${digest}`), never)).rejects.toEqual(
+        failing("unavailable"),
+      );
+      expect(trees.figures()).toMatchObject({ partials: 1, usedBytes: 8 * MiB });
+      kit.nowMs += jumpMs;
+      await trees.tend();
+      expect(trees.figures()).toMatchObject({ partials: 0, usedBytes: 0 });
+    }
+  });
+});
