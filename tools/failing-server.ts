@@ -4,8 +4,8 @@ import http from "node:http";
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
 const body = (code: string, message: string) => JSON.stringify({ errors: [{ code, message }] });
 
-/** What the repository of that name answers to everything. */
-export const answers: Readonly<
+/** What the repository of that name answers to everything; with `put-` before the name, only to what writes. */
+const answers: Readonly<
   Record<string, readonly [status: number, body: string, headers?: http.OutgoingHttpHeaders]>
 > = {
   "bare-400": [400, ""],
@@ -13,6 +13,8 @@ export const answers: Readonly<
   "bare-403": [403, ""],
   "bare-404": [404, ""],
   "bare-405": [405, ""],
+  "bare-409": [409, ""],
+  "bare-412": [412, ""],
   "bare-413": [413, ""],
   "bare-429": [429, ""],
   "bare-500": [500, ""],
@@ -22,6 +24,18 @@ export const answers: Readonly<
   "json-403": [403, body("DENIED", "requested access to the resource is denied")],
   "json-404": [404, body("NAME_UNKNOWN", "repository name not known to registry")],
   "json-405": [405, body("UNSUPPORTED", "The operation is unsupported.")],
+  "json-412": [412, body("PRECONDITION", "Failed to process request due to 'a:v1' configured as immutable.")],
+  "json-immutable": [
+    400,
+    body("TAG_INVALID", "The image tag 'v1' cannot be overwritten because the repository is immutable."),
+  ],
+  "json-quota": [
+    403,
+    body(
+      "DENIED",
+      "adding 1 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 9 MiB.",
+    ),
+  ],
   "json-413": [413, body("SIZE_INVALID", "payload is too large")],
   "json-429": [429, body("TOOMANYREQUESTS", "too many requests"), { "retry-after": "1" }],
   "json-500": [500, body("UNKNOWN", "unknown error")],
@@ -37,6 +51,11 @@ export const answers: Readonly<
   ],
 };
 
+function answerOf(repository: string, method: string) {
+  const reads = repository.startsWith("put-") && ["GET", "HEAD"].includes(method);
+  return (reads ? undefined : answers[repository.replace(/^put-/, "")]) ?? ([404, ""] as const);
+}
+
 export const failingServer = http.createServer((request, response) => {
   const token = /^\/token-(\d+)/.exec(request.url ?? "")?.[1];
   const repository = /^\/v2\/([^/]+)\//.exec(request.url ?? "")?.[1] ?? "";
@@ -50,7 +69,7 @@ export const failingServer = http.createServer((request, response) => {
     return void (request.method === "HEAD" ? response.end() : response.write("{", () => response.destroy()));
   }
   const [status, text, headers] =
-    token === undefined ? (answers[repository] ?? [404, ""]) : [Number(token), ""];
+    token === undefined ? answerOf(repository, request.method ?? "") : ([Number(token), ""] as const);
   const host = String(request.headers.host);
   const sent = Object.entries(headers ?? {}).map(([name, value]) => [
     name,

@@ -54,16 +54,34 @@ const setUp = await openProcesses().run({
   cwd: folder,
 });
 if (setUp.exitCode !== 0) throw new Error(setUp.stderrTail);
-await openProcesses().run({
-  program: oras,
-  args: ["manifest", "push", "--plain-http", `${open.host}/a/index:v1`, "-"],
-  env: { HOME: folder },
-  stdin: JSON.stringify({
-    schemaVersion: 2,
-    mediaType: "application/vnd.oci.image.index.v1+json",
-    manifests: [],
-  }),
-});
+const digestOfFile = "sha256:3b9c358f36f0a31b6ad3e14f309c7cf198ac9246e8316f9ce543d5b19ac02b80";
+const empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+const traversal = {
+  schemaVersion: 2,
+  mediaType: "application/vnd.oci.image.manifest.v1+json",
+  config: { mediaType: "application/vnd.oci.empty.v1+json", digest: empty, size: 2 },
+  layers: [
+    {
+      mediaType: "text/plain",
+      digest: digestOfFile,
+      size: 4,
+      annotations: { "org.opencontainers.image.title": "../outside" },
+    },
+  ],
+};
+const noPlatform = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [] };
+for (const [name, manifest] of [
+  ["a/b:traversal", traversal],
+  ["a/index:v1", noPlatform],
+] as const) {
+  const pushed = await openProcesses().run({
+    program: oras,
+    args: ["manifest", "push", "--plain-http", `${open.host}/${name}`, "-"],
+    env: { HOME: folder },
+    stdin: JSON.stringify(manifest),
+  });
+  if (pushed.exitCode !== 0) throw new Error(pushed.stderrTail);
+}
 
 function anonymise(text: string): string {
   const names = Object.entries(hosts).reduce((seen, [name, host]) => seen.replaceAll(host, name), text);
@@ -98,4 +116,3 @@ try {
   for (const server of [misbehaving, untrusted, expired]) server.closeAllConnections();
   for (const server of [misbehaving, silent, untrusted, expired]) server.close();
 }
-process.exit();

@@ -7,6 +7,9 @@ const trial = { action: "pull registry.example/a/b:v1", origins: [undefined], se
 
 /** What each recording means; the first that fits its name counts. */
 const meanings: ReadonlyArray<readonly [name: RegExp, reason: Reason, words: RegExp]> = [
+  [/quota/, "full", /quota/],
+  [/immutable|409|412/, "conflict", /another tag/],
+  [/leads out/, "invalid", /leads out/],
   [/no such platform/, "not-found", /platform/],
   [
     /no such host|refused|hangs|no TLS|authority|certificate|is cut/,

@@ -26,10 +26,14 @@ const missing = say("the registry does not have it; check its name, tag or diges
 const tooLarge = say("the registry refuses it for its size; raise the limit there, or make it smaller");
 const notSupported = say("the registry does not support or allow this; allow it there");
 const malformed = say("the registry or ORAS found the manifest malformed; push the artifact again");
+const immutable = say("the registry lets no tag be moved there; allow that, or use another tag");
+const overQuota = say("the quota at the registry is used up; raise it, or delete versions there");
 const unreachable = say("the registry could not be reached; check its name, the network and the proxy");
 
 /** First match wins. Where the registry explained itself in JSON, ORAS drops the status and prints the code in words. */
 const rows: readonly Row[] = [
+  [/exceed the configured upper limit/, "full", overQuota],
+  [/(?:is|are|configured as) immutable\b|response status code (?:409|412)\b/, "conflict", immutable],
   [/basic credential not found/, "denied", refusal],
   [/response status code 40[13]\b/, "denied", refusal],
   [/response status code 404\b/, "not-found", missing],
@@ -96,6 +100,11 @@ const rows: readonly Row[] = [
     /absolute file path detected/,
     "invalid",
     say("a file's path is absolute; name it relative to the directory pushed from"),
+  ],
+  [
+    /path traversal/,
+    "invalid",
+    say("a title in it leads out of the directory; push the artifact with plain names"),
   ],
   [/overwrite disallowed/, "conflict", say("a file is there already")],
   [
