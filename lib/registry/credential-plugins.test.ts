@@ -41,6 +41,7 @@ function open(
   programs: Readonly<Record<string, FakeProgram>>,
   providers: readonly CredentialProvider[],
   at = { ms: 0 },
+  more: { readonly timeoutMs?: number } = {},
 ) {
   const named = Object.entries(programs).map(([name, program]) => [`/bin-dir/${name}`, program]);
   const processes = fakeProcesses(Object.fromEntries(named) as Record<string, FakeProgram>);
@@ -52,7 +53,7 @@ function open(
   };
   return {
     processes,
-    plugins: openCredentialPlugins(deps, { providers, binDirectory: "/bin-dir", timeoutMs: 200 }),
+    plugins: openCredentialPlugins(deps, { providers, binDirectory: "/bin-dir", ...more }),
   };
 }
 
@@ -197,7 +198,6 @@ case "$asked" in *'"image":"a.example.com/x"'*) ;; *) exit 8 ;; esac\ncat <<'END
       "no username or password",
     ],
     ["answers a list", printing(answerOf({ auth: [] })), "no object"],
-    ["hangs", hanging, "did not answer within 0.2 s"],
   ])("find() is unavailable, naming plugin and image, when it %s", async (_how, program, why) => {
     const { plugins } = open({ ecr: program }, [provider()]);
     await expect(plugins.find("a.example.com", "x")).rejects.toSatisfy(
@@ -208,6 +208,14 @@ case "$asked" in *'"image":"a.example.com/x"'*) ;; *) exit 8 ;; esac\ncat <<'END
         ) &&
         error.message.includes(why) &&
         !error.message.includes("hush"),
+    );
+  });
+
+  it("find() is unavailable, naming the plugin, when it does not answer in time", async () => {
+    const { plugins } = open({ ecr: hanging }, [provider()], { ms: 0 }, { timeoutMs: 50 });
+    await expect(plugins.find("a.example.com", "x")).rejects.toSatisfy(
+      (error) =>
+        isFailure(error, "unavailable") && error.message.includes('"ecr": it did not answer within 0.05 s'),
     );
   });
 

@@ -96,8 +96,8 @@ async function run(
 ): Promise<ProcessResult> {
   const { apiVersion } = provider;
   const timeoutMs = settings.timeoutMs ?? TIMEOUT_MS;
-  const timeout = AbortSignal.timeout(timeoutMs);
   await using attempt = await openAttempt(deps.attempts);
+  const timeout = AbortSignal.timeout(timeoutMs);
   try {
     return await deps.processes.run({
       program: path.join(settings.binDirectory, provider.name),
