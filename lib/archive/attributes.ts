@@ -1,8 +1,10 @@
 // Owner, mode, times and extended attributes: what an entry has beside its content.
 import fs from "node:fs";
 import { type Directory, type Name, setFileTime } from "../host/directory.ts";
-import type { Time } from "../host/entry-status.ts";
-import { writeXattr } from "../host/xattrs.ts";
+import type { EntryStatus, Time } from "../host/entry-status.ts";
+import { listXattrs, readXattr, removeXattr, writeXattr } from "../host/xattrs.ts";
+
+const OVERLAY = "trusted.overlay.";
 
 export type Attributes = {
   readonly mode: number;
@@ -52,4 +54,24 @@ export function writeXattrs(directory: Directory, name: Name, xattrs: Attributes
         throw error;
     }
   }
+}
+
+/** What an entry has, but for what overlayfs keeps in it. */
+export function readAttributes(directory: Directory, name: Name, status: EntryStatus): Attributes {
+  const { mode, uid, gid, mtime } = status;
+  const place = { directory, name };
+  const xattrs = listXattrs(place)
+    .filter((key) => !key.startsWith(OVERLAY))
+    .flatMap((key) => {
+      const value = readXattr(place, key);
+      return value === undefined ? [] : [[key, value] as const];
+    });
+  return { mode, uid, gid, mtime, xattrs };
+}
+
+/** To the directory itself, which keeps no attribute of its own but what overlayfs has in it. */
+export function replaceOnDirectory(directory: Directory, attributes: Attributes): void {
+  const place = { directory, name: "." };
+  for (const key of listXattrs(place)) if (!key.startsWith(OVERLAY)) removeXattr(place, key);
+  applyToDirectory(directory, attributes);
 }

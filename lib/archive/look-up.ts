@@ -45,7 +45,8 @@ export function lookUp(
   }
 }
 
-function statusOf(directory: Directory, name: Name): EntryStatus | undefined {
+/** Nothing where there is nothing. */
+export function statusOf(directory: Directory, name: Name): EntryStatus | undefined {
   try {
     return directory.status(name);
   } catch (error) {

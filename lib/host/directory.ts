@@ -14,6 +14,7 @@ const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
+const FICLONE = 0x40049409;
 const AS_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 const openat = libcFunction("int openat(int, const void *, int, unsigned int)");
@@ -25,6 +26,7 @@ const unlinkat = libcFunction("int unlinkat(int, const void *, int)");
 const renameat = libcFunction("int renameat(int, const void *, int, const void *)");
 const fchownat = libcFunction("int fchownat(int, const void *, unsigned int, unsigned int, int)");
 const utimensat = libcFunction("int utimensat(int, const void *, const void *, int)");
+const ficlone = libcFunction("int ioctl(int, unsigned long, int)");
 const futimens = libcFunction("int futimens(int, const void *)");
 
 // Reused, since a call is over before the next can begin: an allocation for each would cost more than the call.
@@ -64,6 +66,18 @@ function writeTime(time: Time): Buffer {
 /** Sets when the open file was read and changed last. */
 export function setFileTime(fd: number, time: Time): void {
   checked("futimens", futimens(fd, writeTime(time)) as number);
+}
+
+/** Whether the empty file `target` now holds what `source` does, in shared blocks; false where that cannot be. */
+export function shareBlocks(source: number, target: number): boolean {
+  try {
+    checked("ioctl", ficlone(target, FICLONE, source) as number);
+    return true;
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (["EOPNOTSUPP", "ENOTSUP", "EXDEV", "EINVAL", "ENOTTY", "ENOSYS"].includes(code)) return false;
+    throw error;
+  }
 }
 
 /** Every method acts on an entry of this very directory and follows nothing. Errors are Node's own kind, with `code`. */
@@ -116,6 +130,12 @@ export class Directory implements Disposable {
   openFile(name: Name): number {
     const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     return checked("openat", openat(this.fd, component(name), flags, 0) as number);
+  }
+
+  /** What a symlink says, as latin1 text. */
+  readLink(name: Name): Name {
+    component(name);
+    return fs.readlinkSync(Buffer.from(`/proc/self/fd/${this.fd}/${name}`, "latin1"), { encoding: "latin1" });
   }
 
   makeDirectory(name: Name, mode: number): void {

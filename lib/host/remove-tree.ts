@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { Failure } from "../core/failure.ts";
 import { Descent } from "./descent.ts";
-import type { Directory, Name } from "./directory.ts";
+import { Directory, type Name, toName } from "./directory.ts";
 import { checked, libcFunction } from "./libc.ts";
 
 const FS_IOC_GETFLAGS = 0x80086601;
@@ -15,12 +15,13 @@ const ioctl = libcFunction("int ioctl(int, unsigned long, void *)");
 const SLICE = 128;
 
 /**
- * Afterwards `name` is not in `parent`, whether or not it was. Follows no symlink, clears immutable and
- * append-only flags, takes any depth, and lets others run in between. Failure `in-use`, with what is left left as
- * it is, when something is mounted in it.
+ * Afterwards `name` is not in the directory at the path `parent`, whether or not it was. Follows no symlink, clears
+ * immutable and append-only flags, takes any depth, and lets others run in between. Failure `in-use`, with what is
+ * left left as it is, when something is mounted in it.
  */
-export async function removeTree(parent: Directory, name: Name): Promise<void> {
-  for (const _slice of removal(parent, name)) await setImmediate();
+export async function removeTree(parent: string, name: string): Promise<void> {
+  using directory = Directory.open(parent);
+  for (const _slice of removal(directory, toName(name))) await setImmediate();
 }
 
 /** The same at one go, for a thread of its own. */
