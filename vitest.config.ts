@@ -1,7 +1,7 @@
 // What runs as a test, and in what order of patience.
 import { defineConfig } from "vitest/config";
 
-const rooms = ["lib", "csi", "tools", "e2e"];
+const rooms = ["lib", "csi", "tools", "testing", "e2e"];
 /** tools/test-vm.ts asks for those that need a machine of their own: `vm.test` runs in it, `power.test` cuts its power. */
 const tests = process.env["LARDER_TESTS"] ?? "test";
 /** How many times slower than a machine of its own the emulated one is. */

@@ -1,5 +1,5 @@
 // The commands of oras-failure-commands.json, with the hosts and files of this run in them.
-import { registryUser } from "../lib/registry/testing/real-registry.ts";
+import { registryUser } from "../testing/real-registry.ts";
 import commands from "./oras-failure-commands.json" with { type: "json" };
 
 export type Row = {

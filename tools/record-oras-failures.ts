@@ -7,8 +7,8 @@ import os from "node:os";
 import path from "node:path";
 import { openProcesses } from "../lib/host/processes.linux.ts";
 import { makeCertificate } from "../lib/registry/testing/certificate.ts";
-import { openRealRegistry } from "../lib/registry/testing/real-registry.ts";
-import { tool } from "../lib/registry/testing/tool.ts";
+import { openRealRegistry } from "../testing/real-registry.ts";
+import { tool } from "../testing/tool.ts";
 import { failingServer as misbehaving } from "./failing-server.ts";
 import { type Row, rowsOf } from "./oras-failure-rows.ts";
 

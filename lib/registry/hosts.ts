@@ -190,7 +190,7 @@ function isRegistryItself(server: string, host: string): boolean {
   return registryHost(urlOf(server, "hosts.toml").host) === registryHost(host);
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }
 

@@ -8,7 +8,7 @@ import { networkFault } from "./network-faults.ts";
 import type { FetchedManifest, Resolved } from "./reader.ts";
 import type { Party } from "./tokens.ts";
 
-export const MOST_MANIFEST_BYTES = 32 * 1024 * 1024;
+const MOST_MANIFEST_BYTES = 32 * 1024 * 1024;
 
 const ACCEPT = [
   "application/vnd.oci.image.manifest.v1+json",

@@ -5,6 +5,8 @@ import os from "node:os";
 import path from "node:path";
 import { getCACertificates } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
+import { tool } from "../../testing/tool.ts";
 import type { Access, Credentials } from "../core/access.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
@@ -12,8 +14,6 @@ import { fakeProcesses } from "../host/processes.fake.ts";
 import { openProcesses } from "../host/processes.linux.ts";
 import { type Oras, openOras } from "./oras.ts";
 import { makeCertificate } from "./testing/certificate.ts";
-import { openRealRegistry, type RealRegistry, registryUser } from "./testing/real-registry.ts";
-import { tool } from "./testing/tool.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 

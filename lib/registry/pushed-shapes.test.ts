@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { orasCli } from "../../testing/oras-cli.ts";
 import { parseManifest } from "../core/manifest.ts";
 import { pickPlatform } from "../core/pick-platform.ts";
 import { planTree } from "../core/plan-tree.ts";
 import { parsePlatform } from "../core/platform.ts";
-import { orasCli } from "./testing/oras-cli.ts";
 
 let folder = "";
 beforeAll(async () => {

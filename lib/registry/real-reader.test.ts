@@ -4,11 +4,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { orasCli } from "../../testing/oras-cli.ts";
+import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
 import { digestOf, parseDigest } from "../core/digest.ts";
 import { parseReference } from "../core/reference.ts";
 import { MemorySink } from "./testing/memory-sink.ts";
-import { orasCli } from "./testing/oras-cli.ts";
-import { openRealRegistry, type RealRegistry, registryUser } from "./testing/real-registry.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
 
 const never = new AbortController().signal;

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { execa } from "execa";
 
-const top = path.resolve(import.meta.dirname, "../../..");
+const top = path.resolve(import.meta.dirname, "..");
 const found = new Map<string, Promise<string>>();
 
 /** The path of a program of `tools/`, built if it was not yet. */
