@@ -6,6 +6,7 @@ import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import { toDiskFailure } from "./disk-failure.ts";
+import { bytesOfLayer, type Layer } from "./layer.ts";
 import { type Asked, Meanings } from "./meaning.ts";
 import { registryOf } from "./permission.ts";
 import { pullTree } from "./pull.ts";
@@ -95,6 +96,16 @@ export class Trees implements AsyncDisposable {
 
   letGo(holder: string): void {
     this.#store.inventory.letGo(holder);
+  }
+
+  /** What the Tree holds, Layers that others share included; undefined where it is not here. */
+  sizeOf(key: Digest): { readonly bytes: number; readonly inodes: number } | undefined {
+    const { inventory } = this.#store;
+    const layers = inventory.trees.get(key)?.layers.map((id) => inventory.layers.get(id));
+    if (layers === undefined) return undefined;
+    const sum = (of: (layer: Layer) => number) =>
+      layers.reduce((total, layer) => total + (layer === undefined ? 0 : of(layer)), 0);
+    return { bytes: sum(bytesOfLayer), inodes: sum(({ inodes }) => inodes) };
   }
 
   /** What a timer calls: syncs, expires what rests, notes what was used, and collects above the high mark. */

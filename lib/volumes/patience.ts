@@ -1,0 +1,46 @@
+// Waits for what may outlast the caller, and says `pending` while the caller can still hear it.
+import { Failure } from "../core/failure.ts";
+import type { Call } from "./requests.ts";
+
+export type Clock = {
+  now(): number;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  pause(ms: number, signal: AbortSignal): Promise<void>;
+};
+
+/** The answer needs this long to reach the caller: a tenth of the time left, between a tenth of a second and two seconds. */
+function marginMs(leftMs: number): number {
+  return Math.min(2_000, Math.max(100, leftMs / 10));
+}
+
+/**
+ * What `begin` resolves to, if that is before the caller's deadline draws near; else throws `pending` with `words`.
+ * `begin` is told by its signal that nobody waits any more; what it waited for goes on.
+ */
+export async function waitFor<T>(
+  clock: Clock,
+  call: Call,
+  words: () => string,
+  begin: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const leaving = new AbortController();
+  const signal = AbortSignal.any([call.signal, leaving.signal]);
+  const outcome = begin(signal);
+  try {
+    if (call.deadline === Number.POSITIVE_INFINITY) return await outcome;
+    const left = call.deadline - clock.now();
+    const late = clock.pause(Math.max(0, left - marginMs(left)), signal).then(() => "late" as const);
+    const first = await Promise.race([outcome.then((value) => ({ value })), late]);
+    if (first !== "late") return first.value;
+    outcome.then(letGo, () => undefined);
+    throw new Failure("pending", words());
+  } finally {
+    leaving.abort();
+  }
+}
+
+/** What arrives after we stopped waiting is let go of, lest it be held for ever. */
+function letGo(value: unknown): void {
+  if (typeof value === "object" && value !== null && Symbol.dispose in value)
+    (value as Disposable)[Symbol.dispose]();
+}

@@ -1,0 +1,145 @@
+// The journey of NodePublishVolume: a pod names an artifact and finds it mounted, or is told why not.
+import { admit } from "../core/admit.ts";
+import { ownAttributes } from "../core/attributes.ts";
+import { isFailure } from "../core/failure.ts";
+import type { Platform } from "../core/platform.ts";
+import { formatProgress } from "../core/progress.ts";
+import { type InlineRecord, recordName } from "../core/record.ts";
+import { formatReference, type Reference } from "../core/reference.ts";
+import type { Log } from "../host/log.ts";
+import type { Keyring } from "../registry/keyring.ts";
+import type { RegistrySettings } from "../settings/registries.ts";
+import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
+import type { Progress } from "../trees/pull-progress.ts";
+import type { LeasedTree, TreeRequest, Trees } from "../trees/trees.ts";
+import { mountTree, type ViewSettings } from "./mount-tree.ts";
+import { type Clock, waitFor } from "./patience.ts";
+import { checkPublish } from "./publish-request.ts";
+import type { Records } from "./records.ts";
+import type { Call, PublishRequest } from "./requests.ts";
+import { checkTarget, clearTarget, isMounted, type TargetDeps } from "./target.ts";
+import type { Turns } from "./turns.ts";
+
+export type PublishDeps = TargetDeps & {
+  readonly turns: Turns;
+  readonly records: Records;
+  readonly trees: Pick<Trees, "lease" | "hold" | "letGo">;
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly view: ViewSettings;
+  readonly platform: Platform;
+  readonly registries: readonly RegistrySettings[];
+};
+
+/**
+ * The volume is mounted read-only at the target when it resolves; repeating it is safe and never unmounts.
+ * `pending` while the pull goes on. After any other Failure nothing of it is left.
+ */
+export async function publish(deps: PublishDeps, request: PublishRequest, call: Call): Promise<void> {
+  checkPublish(request);
+  const settings = parseVolume(request.attributes, { registries: deps.registries });
+  const wanted = toRecord(request);
+  using _turn = deps.turns.take(request.volumeId);
+  const existing = deps.records.of(request.volumeId);
+  const isKept = admit(existing, wanted) === "keep";
+  if (await isMounted(deps, request.target)) {
+    if (isKept) return;
+    // Without its Record nobody knows what it shows.
+    await clearTarget(deps, request.target);
+  }
+  await checkTarget(deps, request.target);
+  const known = isKept ? deps.records.at(request.volumeId, request.target) : undefined;
+  try {
+    using tree = await leaseTree(deps, { request, settings, known }, call);
+    const record: InlineRecord = {
+      ...wanted,
+      digest: tree.digest,
+      treeKey: tree.key,
+      boot: deps.files.bootId(),
+    };
+    await recordAndMount(deps, record, tree);
+    for (const note of tree.notes) deps.log.warn(note, { volume: request.volumeId });
+  } catch (error) {
+    if (!isFailure(error, "pending") && !call.signal.aborted) await undo(deps, wanted);
+    throw error;
+  }
+}
+
+type Wanted = Omit<InlineRecord, "digest" | "treeKey" | "boot">;
+
+function toRecord({ volumeId, target, readOnly, attributes, capability }: PublishRequest): Wanted {
+  const podUid = attributes.get("csi.storage.k8s.io/pod.uid");
+  return {
+    kind: "inline",
+    volumeId,
+    target,
+    readOnly,
+    ephemeral: attributes.get("csi.storage.k8s.io/ephemeral") === "true",
+    ...(podUid === undefined ? {} : { podUid }),
+    mode: capability.mode,
+    attributes: ownAttributes(attributes),
+  };
+}
+
+type Sought = {
+  readonly request: PublishRequest;
+  readonly settings: VolumeSettings;
+  /** The Record of before: a pod that lost its mount to a reboot gets the content it had, whatever the tag means now. */
+  readonly known: InlineRecord | undefined;
+};
+
+async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise<LeasedTree> {
+  const { settings, request, known } = sought;
+  const reference: Reference =
+    known === undefined ? settings.reference : { ...settings.reference, digest: known.digest };
+  const found = await deps.keyring.accessesFor(settings.reference, Object.fromEntries(request.secrets));
+  const accesses = found.map((access) => ({
+    ...access,
+    ...(settings.plainHttp ? { plainHttp: true } : {}),
+    ...(settings.insecure ? { insecure: true } : {}),
+  }));
+  const wanted: TreeRequest = {
+    accesses,
+    reference,
+    ...(settings.pullPolicy === undefined ? {} : { pullPolicy: settings.pullPolicy }),
+    platform: settings.platform ?? deps.platform,
+    ...(settings.mediaTypes === undefined ? {} : { mediaTypes: settings.mediaTypes }),
+    layout: settings.layout,
+  };
+  const artifact = formatReference(settings.reference);
+  let progress: Progress = { doneBytes: 0, sources: [] };
+  const onProgress = (latest: Progress) => {
+    progress = latest;
+  };
+  return await waitFor(
+    deps.clock,
+    call,
+    () => formatProgress({ artifact, ...progress }),
+    (signal) => deps.trees.lease(wanted, { signal, onProgress }),
+  );
+}
+
+/** The Record before the mount it describes, so that a crash in between leaves a Record, never a mount without one. */
+async function recordAndMount(deps: PublishDeps, record: InlineRecord, tree: LeasedTree): Promise<void> {
+  deps.trees.hold(recordName(record.volumeId, record.target), [tree.key, ...tree.layerIds]);
+  await deps.records.write(record);
+  await deps.files.makeDirectory(record.target, { mode: 0o750 });
+  await mountTree(deps.mounts, deps.view, tree.layers, record.target);
+}
+
+/** Nothing of this publish is left: the kubelet need not call unpublish after a refusal. */
+async function undo(deps: PublishDeps, wanted: Wanted): Promise<void> {
+  const { volumeId, target } = wanted;
+  if (deps.records.at(volumeId, target) === undefined) return;
+  try {
+    await clearTarget(deps, target);
+    await deps.records.remove(recordName(volumeId, target));
+    deps.trees.letGo(recordName(volumeId, target));
+  } catch (error) {
+    deps.log.error("Cannot undo a publish; the record stays until the kubelet unpublishes", {
+      volume: volumeId,
+      error,
+    });
+  }
+}

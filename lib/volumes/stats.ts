@@ -1,0 +1,22 @@
+// The journey of NodeGetVolumeStats: what a volume holds, as counted when it was unpacked.
+import { Failure } from "../core/failure.ts";
+import type { Trees } from "../trees/trees.ts";
+import type { Records } from "./records.ts";
+import type { StatsRequest, Usage, VolumeStats } from "./requests.ts";
+
+export type StatsDeps = { readonly records: Records; readonly trees: Pick<Trees, "sizeOf"> };
+
+/** A read-only volume is exactly as large as what is in it. `not-found` for what is not published there. */
+export async function stats(deps: StatsDeps, { volumeId, path }: StatsRequest): Promise<VolumeStats> {
+  const record = deps.records.at(volumeId, path);
+  const size = record && deps.trees.sizeOf(record.treeKey);
+  if (size === undefined) {
+    throw new Failure(
+      "not-found",
+      `Cannot tell the size of volume "${volumeId}": it is not published at "${path}"`,
+    );
+  }
+  return { bytes: full(size.bytes), inodes: full(size.inodes) };
+}
+
+const full = (used: number): Usage => ({ total: used, used, available: 0 });

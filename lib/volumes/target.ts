@@ -1,0 +1,68 @@
+// The path that the kubelet wants a volume at: what is there, made ready, and cleared again.
+import { Failure, isFailure } from "../core/failure.ts";
+import type { MountEntry } from "../core/mountinfo.ts";
+import type { Files } from "../host/files.ts";
+import type { Mounts } from "../host/mounts.ts";
+
+export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
+
+/** Whether the mount shows content of the store under `root`: one Layer bound, or an overlay of several. */
+function isOurMount(entry: MountEntry, root: string): boolean {
+  if (entry.type === "overlay") return entry.options.includes(`=${root}/layers/`);
+  return /\/layers\/[0-9a-f]{64}\/fs$/.test(entry.root);
+}
+
+/** Whether a mount of ours is at the target, on top. Throws `conflict` where it is somebody else's. */
+export async function isMounted(deps: TargetDeps, target: string): Promise<boolean> {
+  const top = (await deps.mounts.at(target)).at(-1);
+  if (top === undefined) return false;
+  if (isOurMount(top, deps.root)) return true;
+  throw foreign("publish", target, top);
+}
+
+/** Throws `conflict` for anything at the target but an empty directory: what a mount would hide is somebody's. */
+export async function checkTarget({ files }: TargetDeps, target: string): Promise<void> {
+  try {
+    const [first] = await files.list(target);
+    if (first === undefined) return;
+    throw new Failure(
+      "conflict",
+      `Cannot mount at "${target}": the directory is not empty ("${first.name}" is in it); move its content away`,
+    );
+  } catch (error) {
+    if (!isFailure(error, "not-found")) throw error;
+  }
+}
+
+/**
+ * Ensures that nothing of ours is mounted at the target, however often it was, and that the directory is gone.
+ * `in-use` while a mount is busy; `conflict` for what is not ours or not empty, which stays as it is.
+ */
+export async function clearTarget(deps: TargetDeps, target: string): Promise<void> {
+  for (
+    let entries = await deps.mounts.at(target);
+    entries.length > 0;
+    entries = await deps.mounts.at(target)
+  ) {
+    const top = entries.at(-1);
+    if (top !== undefined && !isOurMount(top, deps.root)) throw foreign("unpublish", target, top);
+    await deps.mounts.unmount(target);
+  }
+  await removeTarget(deps, target);
+}
+
+async function removeTarget({ files }: TargetDeps, target: string): Promise<void> {
+  try {
+    await files.removeEmptyDirectory(target);
+  } catch (error) {
+    if (isFailure(error, "not-found")) return;
+    throw error;
+  }
+}
+
+function foreign(what: string, target: string, { type, source }: MountEntry): Failure {
+  return new Failure(
+    "conflict",
+    `Cannot ${what} at "${target}": another file system (${type} from "${source}") is mounted there; unmount it first`,
+  );
+}
