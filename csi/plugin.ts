@@ -1,0 +1,169 @@
+// The node plugin, whole: what a start does in which order, and what a stop undoes.
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import { assembleLayers, cloneTree } from "../lib/archive/clone-tree.ts";
+import { settleLayer } from "../lib/archive/settle.ts";
+import type { Unpacker } from "../lib/archive/unpacker.ts";
+import type { Platform } from "../lib/core/platform.ts";
+import { sweepAttempts } from "../lib/host/attempts.ts";
+import type { Files } from "../lib/host/files.ts";
+import { takeLock } from "../lib/host/lock.ts";
+import type { Log } from "../lib/host/log.ts";
+import type { Exposition, Metrics } from "../lib/host/metrics.ts";
+import type { Mounts } from "../lib/host/mounts.ts";
+import { removeTree } from "../lib/host/remove-tree.ts";
+import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
+import type { Keyring } from "../lib/registry/keyring.ts";
+import type { Reader } from "../lib/registry/reader.ts";
+import type { NodeSettings } from "../lib/settings/node.ts";
+import { Store } from "../lib/trees/store.ts";
+import { Trash } from "../lib/trees/trash.ts";
+import { Trees } from "../lib/trees/trees.ts";
+import type { Clock } from "../lib/volumes/patience.ts";
+import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
+import { Records } from "../lib/volumes/records.ts";
+import { recover } from "../lib/volumes/recover.ts";
+import { stats } from "../lib/volumes/stats.ts";
+import { openTurns } from "../lib/volumes/turns.ts";
+import { unpublish } from "../lib/volumes/unpublish.ts";
+import { type Listening, listen } from "./listen.ts";
+import type { Journeys } from "./node.ts";
+
+/** The outside world, made once in main.ts. */
+export type Ports = {
+  readonly files: Files;
+  readonly mounts: Mounts;
+  readonly log: Log;
+  readonly metrics: Metrics & { expose(): Promise<Exposition> };
+  readonly reader: Reader;
+  readonly keyring: Keyring;
+  readonly unpacker: Unpacker;
+  readonly clock: Clock;
+  /** What an index is read for where the volume does not say. */
+  readonly platform: Platform;
+  /** Calls `work` again and again until disposed. */
+  readonly every: (ms: number, work: () => Promise<void>) => Disposable;
+  /** Waited for after each step of an ingest or a collection, so that a test can stop there as a crash would. */
+  readonly onStep?: (step: string) => Promise<void>;
+};
+
+export interface Plugin {
+  readonly listening: Listening;
+  /** Finishes the calls under way and leaves flights to be resumed; mounts stay. */
+  stop(): Promise<void>;
+}
+
+const TEND_MS = 30_000;
+/** Less than the thirty seconds that Kubernetes gives a pod to end. */
+const GRACE_MS = 20_000;
+
+/** Everything that has to be right before the first call is right when the socket appears. */
+export async function startPlugin(settings: NodeSettings, ports: Ports): Promise<Plugin> {
+  const { files, log } = ports;
+  await using undo = new AsyncDisposableStack();
+  await files.makeDirectory(settings.root);
+  undo.use(takeLock(path.join(settings.root, "lock")));
+  const ended = await sweepAttempts(path.join(settings.root, "attempts"));
+  if (ended > 0) log.warn("Ended what an earlier run left running", { processes: ended });
+  label(settings, log);
+  const records = await Records.open(files, settings.root, log);
+  await putRight(settings, ports, records);
+  const trees = undo.use(await openStore(settings, ports));
+  for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
+  watch(ports, trees, records);
+  undo.use(ports.every(TEND_MS, () => trees.tend()));
+  const listening = undo.use(await listen(settings, ports, journeysOf(settings, { ports, records, trees })));
+  const { driver, node, root } = settings;
+  log.info("Larder is ready", { driver, node, root, health: listening.health });
+  const started = undo.move();
+  return {
+    listening,
+    stop: async () => {
+      await listening.drain(GRACE_MS);
+      await started.disposeAsync();
+    },
+  };
+}
+
+function label({ root, selinux }: NodeSettings, log: Log): void {
+  if (!hasSelinux()) return;
+  labelDirectory(root, selinux.context);
+  log.info("Labelled the store for SELinux", { context: selinux.context });
+}
+
+async function putRight(
+  { root }: NodeSettings,
+  { files, mounts, log }: Ports,
+  records: Records,
+): Promise<void> {
+  const directory = path.join(root, "trash");
+  await files.makeDirectory(directory);
+  const onTrouble = (message: string, error: unknown) => log.error(message, { error });
+  const trash = new Trash({ files, directory, removeTree, onTrouble });
+  await recover({ files, mounts, records, root, log, discard: (at) => trash.take(at) });
+  await trash.emptied();
+}
+
+async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
+  const { store: marks, pull, proof } = settings;
+  const { reader, unpacker, files, log, metrics, clock, onStep } = ports;
+  const store = new Store(
+    {
+      reader,
+      unpacker,
+      files,
+      log,
+      metrics,
+      now: () => clock.now(),
+      salt: randomBytes(32),
+      settle: settleLayer,
+      cloneTree: async (from, to) => void (await cloneTree(from, to, { links: "hardlink" })),
+      removeTree,
+      assemble: (layers, to) => assembleLayers(layers, to, { links: "hardlink" }),
+      ...(onStep === undefined ? {} : { onStep }),
+    },
+    settings.root,
+    {
+      marks,
+      concurrency: pull.concurrency,
+      proofTtlMs: proof.ttlMs,
+      staleTags: proof.staleTags,
+      keepSetuid: pull.keepSetuid,
+    },
+  );
+  await store.open();
+  return new Trees(store);
+}
+
+function watch({ metrics }: Ports, trees: Trees, records: Records): void {
+  metrics.watch({
+    cacheBytes: () => trees.figures().usedBytes,
+    cacheItems: () => trees.figures().layers + trees.figures().trees,
+    openVolumes: () => records.all.size,
+  });
+}
+
+type Inside = { readonly ports: Ports; readonly records: Records; readonly trees: Trees };
+
+function journeysOf(settings: NodeSettings, { ports, records, trees }: Inside): Journeys {
+  const { files, mounts, keyring, clock, log, platform } = ports;
+  const deps: PublishDeps = {
+    files,
+    mounts,
+    keyring,
+    clock,
+    log,
+    platform,
+    records,
+    trees,
+    root: settings.root,
+    turns: openTurns(),
+    registries: settings.registries,
+    view: { ...settings.mount, ...(hasSelinux() ? { context: settings.selinux.context } : {}) },
+  };
+  return {
+    publish: (request, call) => publish(deps, request, call),
+    unpublish: (request) => unpublish(deps, request),
+    stats: (request) => stats({ records, trees }, request),
+  };
+}

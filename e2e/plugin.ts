@@ -1,0 +1,157 @@
+// The node plugin as a node runs it: a process of its own, with a root, a socket and a pods directory in one folder.
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type CsiClient, openCsi } from "./client.ts";
+
+const top = path.resolve(import.meta.dirname, "..");
+
+export type Plugin = AsyncDisposable & {
+  readonly folder: string;
+  readonly root: string;
+  readonly socket: string;
+  readonly client: CsiClient;
+  readonly pid: number;
+  /** The lines it has logged so far. */
+  readonly log: readonly string[];
+  /** Where its health pages are, such as `127.0.0.1:4711`. */
+  health(): string;
+  /** A target as the kubelet would name it, its parent made. */
+  target(pod?: string, volume?: string): Promise<{ readonly pod: string; readonly target: string }>;
+  /** SIGTERM; resolves with the exit status. */
+  stop(): Promise<number | null>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** The same folder again, after `stop()` or `kill()`. */
+  restart(): Promise<Plugin>;
+};
+
+export type PluginOptions = {
+  /** What the settings file says. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** An existing folder, kept on disposal; by default a new one that goes. */
+  readonly folder?: string;
+};
+
+/** Starts it and returns once the socket answers. Throws with its log when it ends before. */
+export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
+  const folder = options.folder ?? (await mkdtemp(path.join(os.tmpdir(), "larder-e2e-")));
+  const places = placesIn(folder);
+  for (const place of [places.root, path.dirname(places.socket), places.pods])
+    await mkdir(place, { recursive: true });
+  await writeFile(
+    places.config,
+    JSON.stringify({ metrics: { address: "127.0.0.1:0" }, ...options.settings }),
+  );
+  const child = start(places, options.environment ?? {});
+  const log: string[] = [];
+  const ended = once(child, "exit").then(([status]) => status as number | null);
+  collect(child, log);
+  await answering(places.socket, ended, log);
+  const client = openCsi(places.socket);
+  const end = async (signal: NodeJS.Signals) => {
+    client[Symbol.dispose]();
+    child.kill(signal);
+    return await ended;
+  };
+  return {
+    folder,
+    root: places.root,
+    socket: places.socket,
+    client,
+    pid: child.pid ?? 0,
+    log,
+    health: () => healthIn(log),
+    target: (pod, volume) => makeTarget(places.pods, pod, volume),
+    stop: () => end("SIGTERM"),
+    kill: async () => void (await end("SIGKILL")),
+    restart: () => openPlugin({ ...options, folder }),
+    [Symbol.asyncDispose]: async () => {
+      await end("SIGKILL");
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+type Places = {
+  readonly root: string;
+  readonly socket: string;
+  readonly pods: string;
+  readonly config: string;
+};
+
+function placesIn(folder: string): Places {
+  return {
+    root: path.join(folder, "root"),
+    socket: path.join(folder, "csi", "csi.sock"),
+    pods: path.join(folder, "pods"),
+    config: path.join(folder, "larder.yaml"),
+  };
+}
+
+async function makeTarget(pods: string, pod: string = randomUUID(), volume = "vol") {
+  const parent = path.join(pods, pod, "volumes", "kubernetes.io~csi", volume);
+  await mkdir(parent, { recursive: true });
+  return { pod, target: path.join(parent, "mount") };
+}
+
+function start(places: Places, more: Readonly<Record<string, string>>): ChildProcess {
+  return spawn(process.execPath, [path.join(top, "csi", "main.ts")], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      CSI_ENDPOINT: `unix://${places.socket}`,
+      LARDER_NODE: "node-1",
+      LARDER_ROOT: places.root,
+      LARDER_CONFIG: places.config,
+      ...more,
+    },
+  });
+}
+
+function collect(child: ChildProcess, log: string[]): void {
+  let rest = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    log.push(...lines);
+  });
+}
+
+async function answering(
+  socket: string,
+  ended: Promise<number | null>,
+  log: readonly string[],
+): Promise<void> {
+  for (;;) {
+    if (await isAlive(socket)) return;
+    const status = await Promise.race([ended.then((code) => ({ code })), pause(20)]);
+    if (status)
+      throw new Error(`the plugin ended with ${status.code} before it answered:\n${log.join("\n")}`);
+  }
+}
+
+function isAlive(socket: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const connection = connect(socket);
+  connection.once("connect", () => {
+    connection.destroy();
+    resolve(true);
+  });
+  connection.once("error", () => resolve(false));
+  return promise;
+}
+
+/** It says where in its first line that has it. */
+function healthIn(log: readonly string[]): string {
+  const found = log.map((line) => (JSON.parse(line) as { readonly health?: string }).health);
+  const health = found.find((address) => address !== undefined);
+  if (health === undefined) throw new Error(`the log tells of no health pages:\n${log.join("\n")}`);
+  return health;
+}
