@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { isFailure, type Reason } from "../core/failure.ts";
 import type { Range } from "../core/ranges.ts";
+import { Buffers } from "./limits.ts";
 import type { Misbehaviour } from "./testing/faults.ts";
 import { MemorySink } from "./testing/memory-sink.ts";
 import { type DoubleOptions, openRegistryDouble, type RegistryDouble } from "./testing/registry-double.ts";
@@ -72,7 +73,7 @@ describe("fetchBlob()", () => {
     const { blob, bring } = await setUp(undefined, { limits: { rangeBytes: 8 * RANGE, connections: 1 } });
     const sink = new MemorySink(blob.size);
     await bring(sink);
-    expect(sink.writes.length).toBeLessThanOrEqual(Math.ceil(content.length / (512 * 1024)) + 2);
+    expect(sink.writes.length).toBeLessThanOrEqual(Math.ceil(content.length / Buffers.bytesEach) + 2);
   });
 
   it("brings only what is missing", async () => {

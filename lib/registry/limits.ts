@@ -80,7 +80,8 @@ export class Slots {
 
 /** The buffers in which arriving bytes are gathered: their number bounds the memory, and they are used again. */
 export class Buffers {
-  static readonly bytesEach = 512 * 1024;
+  /** More would fall out of the processor's cache before it is written: measured, 512 KiB is slower and 64 KiB no faster. */
+  static readonly bytesEach = 256 * 1024;
   readonly #slots: Slots;
   readonly #spare: Buffer[] = [];
 

@@ -137,6 +137,23 @@ describe("mirrors", () => {
     await expect(rig.reader.prove(access, other, never)).rejects.toMatchObject({ reason: "not-found" });
   });
 
+  it("that may not do what is asked leave nobody to ask, and that is said", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const toml = `server = "${mirror.origin}"\n`;
+    const rig = open.use(
+      new Rig({ files: { "/certs.d/_default/hosts.toml": `${toml}capabilities = ["pull"]` } }),
+    );
+    const resolving = rig.reader.resolve(
+      accessTo(registry.host),
+      parseReference(`${registry.host}/a/b:v1`),
+      never,
+    );
+    await expect(resolving).rejects.toMatchObject({
+      reason: "unavailable",
+      message: expect.stringContaining('"capabilities"'),
+    });
+  });
+
   it("with their own headers get those, and the registry does not", async () => {
     const [registry, mirror] = [await double(), await double()];
     const files = {
