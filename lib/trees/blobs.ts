@@ -7,7 +7,7 @@ import type { Feed, Unpacked, Unpacker } from "../archive/unpacker.ts";
 import type { Access } from "../core/access.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { LayerPlan } from "../core/layer-plan.ts";
-import type { Reader, Source } from "../registry/reader.ts";
+import type { Reader } from "../registry/reader.ts";
 import type { Budget, Reservation } from "./budget.ts";
 import { type Claim, Claims } from "./claims.ts";
 import { toDiskFailure } from "./disk-failure.ts";
@@ -32,8 +32,8 @@ export type BlobsDeps = {
   /** Aborted when the store closes: flights end there and leave their partials to be resumed. */
   readonly closing: AbortSignal;
   readonly discard: (at: string) => Promise<void>;
-  /** Hears of all bytes that arrive, and of who sent them. */
-  readonly onBytes: (source: Source, bytes: number) => void;
+  /** Hears of all bytes that arrive. */
+  readonly onBytes: () => void;
   readonly now: () => number;
 };
 
@@ -180,7 +180,7 @@ export class Blobs {
     this.#taken.add(directory);
     inventory.takePartial(path.basename(directory));
     try {
-      return await Partial.open({ directory, boot }, blob, (source, bytes) => onBytes(source, bytes));
+      return await Partial.open({ directory, boot }, blob, onBytes);
     } catch (error) {
       this.#taken.delete(directory);
       throw error;

@@ -44,7 +44,7 @@ export class Partial implements BlobSink {
   readonly #sources = new Map<string, Source>();
   readonly #boot: string;
   #closed = false;
-  #onWrite: (source: Source, bytes: number) => void = () => {};
+  #onWrite: () => void = () => {};
 
   private constructor(
     { directory, boot }: PartialPlace,
@@ -63,11 +63,7 @@ export class Partial implements BlobSink {
   }
 
   /** Takes up what is there of this blob, or begins anew. `onWrite` hears of all bytes that are written. */
-  static async open(
-    place: PartialPlace,
-    blob: StoredBlob,
-    onWrite?: (source: Source, bytes: number) => void,
-  ): Promise<Partial> {
+  static async open(place: PartialPlace, blob: StoredBlob, onWrite?: () => void): Promise<Partial> {
     const { directory, boot } = place;
     const found = await readPartial(place);
     const fits =
@@ -116,7 +112,7 @@ export class Partial implements BlobSink {
     this.#sources.set(`${source.kind} ${source.host}`, source);
     const whole = this.#written.add({ start: offset, end: offset + chunk.length });
     this.feed.progress.advance(this.#written.contiguous);
-    this.#onWrite(source, chunk.length);
+    this.#onWrite();
     // After the bytes, never before: what the map claims is written whatever dies now.
     await this.#map?.mark(this.#completed({ start: offset, end: offset + chunk.length }, whole));
   }

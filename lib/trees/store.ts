@@ -178,7 +178,7 @@ export class Store implements AsyncDisposable {
   }
 
   #openBlobs(): Blobs {
-    const { reader, unpacker, files, now, metrics } = this.#deps;
+    const { reader, unpacker, files, now } = this.#deps;
     return new Blobs({
       ...this.#shared(),
       reader,
@@ -188,10 +188,7 @@ export class Store implements AsyncDisposable {
       turns: new Turns(this.settings.concurrency),
       boot: files.bootId(),
       closing: this.#closing.signal,
-      onBytes: ({ kind, host }, bytes) => {
-        metrics.countBytes(kind === "upstream" ? "upstream" : { mirror: host }, bytes);
-        this.pulls.tell();
-      },
+      onBytes: () => this.pulls.tell(),
     });
   }
 
