@@ -42,6 +42,13 @@ describe("hostsFor()", () => {
     expect((await upstreamOf("localhost:1", {}, { plainHttp: false })).origin).toBe("https://localhost:1");
   });
 
+  it("takes the volume's word before the settings'", async () => {
+    const registries = [{ match: "*", plainHttp: true, insecure: true }];
+    const strict = await upstreamOf("r.example", { registries }, { plainHttp: false, insecure: false });
+    expect(strict).toMatchObject({ origin: "https://r.example", trust: {} });
+    expect(strict.trust.skipVerify).toBeUndefined();
+  });
+
   it("takes the first settings that match: the host, a wildcard, anything", async () => {
     const registries = [
       { match: "r.example", insecure: true },

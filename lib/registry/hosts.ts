@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { Access } from "../core/access.ts";
 import { Failure } from "../core/failure.ts";
+import { fitsHost, isLoopbackHost } from "../core/host-pattern.ts";
 import type { Endpoint, Trust } from "./endpoint.ts";
 import { type HostSettings, type HostsFile, parseHostsToml } from "./hosts-toml.ts";
 
@@ -41,7 +42,7 @@ export class HostBook {
 
   /** Throws `invalid` where settings cannot be read, naming the file. */
   async hostsFor(access: Access): Promise<Hosts> {
-    const settings = this.#options.registries.find(({ match }) => isMatch(match, access.host));
+    const settings = this.#options.registries.find(({ match }) => fitsHost(match, access.host));
     const file = await this.#hostsFile(access.host);
     const upstream = await this.#upstream(access, settings, file?.server);
     const named = [...(file?.hosts ?? []), ...(settings?.mirrors ?? [])];
@@ -55,8 +56,8 @@ export class HostBook {
   }
 
   /**
-   * Loopback hosts speak plain HTTP unless `plainHttp: false` is said, as ORAS and containerd have it; all others TLS
-   * unless `plainHttp: true` is said. A `server` in hosts.toml decides how the registry is reached only where it is
+   * The volume's word on plain HTTP and certificates counts, then the settings', then the scheme in hosts.toml; where
+   * nothing is said, loopback hosts speak plain HTTP, as for ORAS and containerd, and all others TLS. A `server` in hosts.toml decides how the registry is reached only where it is
    * that registry: another host's word is no proof of a right.
    */
   async #upstream(
@@ -66,13 +67,12 @@ export class HostBook {
   ): Promise<Endpoint> {
     const own = server !== undefined && isRegistryItself(server.url, access.host) ? server : undefined;
     const url = own === undefined ? undefined : urlOf(own.url, "hosts.toml");
-    const wanted = access.plainHttp === true || settings?.plainHttp === true || url?.protocol === "http:";
-    const unsaid = access.plainHttp === undefined && settings?.plainHttp === undefined && url === undefined;
-    const plain = wanted || (unsaid && isLoopback(access.host));
+    const said = access.plainHttp ?? settings?.plainHttp ?? (url && url.protocol === "http:");
+    const plain = said ?? isLoopbackHost(access.host);
     const trust = await this.#trust({
       ...own,
       ca: [...(own?.ca ?? []), ...(settings?.ca ?? [])],
-      skipVerify: own?.skipVerify === true || settings?.insecure === true || access.insecure === true,
+      skipVerify: access.insecure ?? (own?.skipVerify === true || settings?.insecure === true),
     });
     return {
       kind: "upstream",
@@ -174,7 +174,7 @@ function prefixOf(url: URL, host: Omit<HostSettings, "url">): string {
 
 function urlOf(text: string, where: string): URL {
   const host = text.split("/")[0] ?? "";
-  const url = URL.parse(text.includes("://") ? text : `${isLoopback(host) ? "http" : "https"}://${text}`);
+  const url = URL.parse(text.includes("://") ? text : `${isLoopbackHost(host) ? "http" : "https"}://${text}`);
   if (url !== null && (url.protocol === "https:" || url.protocol === "http:")) return url;
   throw new Failure(
     "invalid",
@@ -188,13 +188,4 @@ function registryHost(host: string): string {
 
 function isRegistryItself(server: string, host: string): boolean {
   return registryHost(urlOf(server, "hosts.toml").host) === registryHost(host);
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
-}
-
-function isMatch(match: string, host: string): boolean {
-  if (match === "*" || match === host) return true;
-  return match.startsWith("*.") && host.endsWith(match.slice(1));
 }
