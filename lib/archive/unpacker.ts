@@ -99,7 +99,9 @@ class ThreadedUnpacker implements Unpacker {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#idle.values()) clearTimeout(timer);
     this.#idle.clear();
-    await Promise.all([...this.#threads].map((thread) => thread.end()));
+    const ending = [...this.#threads];
+    this.#threads.clear();
+    await Promise.all(ending.map((thread) => thread.end()));
   }
 
   async #run(
@@ -155,7 +157,12 @@ class ThreadedUnpacker implements Unpacker {
 
   #release(thread: WorkerThread): void {
     if (thread.jobs > 0 || !this.#threads.has(thread)) return;
-    const timer = setTimeout(() => void thread.end(), this.#idleMs);
+    const timer = setTimeout(() => {
+      // At once: what is ending must not be given another job.
+      this.#threads.delete(thread);
+      this.#idle.delete(thread);
+      void thread.end();
+    }, this.#idleMs);
     timer.unref();
     this.#idle.set(thread, timer);
   }

@@ -11,7 +11,7 @@ export type Waiter = {
 };
 
 /** Beyond this a job is hostile; the default is the machine's memory. */
-const HEAP_MB = 192;
+const HEAP_MB = 128;
 
 /** One thread and the jobs on it. */
 export class WorkerThread {
@@ -22,8 +22,6 @@ export class WorkerThread {
   constructor(gone: (thread: WorkerThread) => void) {
     this.#worker = new Worker(new URL("./unpack.worker.ts", import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
-      // The C library opens what Node closes, which Node would warn of.
-      trackUnmanagedFds: false,
     });
     let cause: NodeJS.ErrnoException | undefined;
     this.#worker.on("message", (message: FromWorker) => this.#hear(message));

@@ -10,14 +10,12 @@ import { checked, libcFunction } from "./libc.ts";
 export type Name = string;
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK } = fs.constants;
-const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
 const FICLONE = 0x40049409;
-const AS_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+const AS_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
-const openat = libcFunction("int openat(int, const void *, int, unsigned int)");
 const mkdirat = libcFunction("int mkdirat(int, const void *, unsigned int)");
 const symlinkat = libcFunction("int symlinkat(const void *, int, const void *)");
 const linkat = libcFunction("int linkat(int, const void *, int, const void *, int)");
@@ -99,7 +97,7 @@ export class Directory implements Disposable {
 
   /** ENOTDIR or ELOOP when it is not a directory. */
   enter(name: Name): Directory {
-    return new Directory(checked("openat", openat(this.fd, component(name), AS_DIRECTORY, 0) as number));
+    return new Directory(this.#open(name, AS_DIRECTORY));
   }
 
   /** `..`, which for a directory that is not moved meanwhile is where it was entered from. */
@@ -122,20 +120,19 @@ export class Directory implements Disposable {
 
   /** A descriptor to write a file that was not there. */
   createFile(name: Name, mode: number): number {
-    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    return checked("openat", openat(this.fd, component(name), flags, mode) as number);
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    return this.#open(name, flags, mode);
   }
 
   /** A descriptor to read; never waits for a fifo's other end. */
   openFile(name: Name): number {
-    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    return checked("openat", openat(this.fd, component(name), flags, 0) as number);
+    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    return this.#open(name, flags);
   }
 
   /** What a symlink says, as latin1 text. */
   readLink(name: Name): Name {
-    component(name);
-    return fs.readlinkSync(Buffer.from(`/proc/self/fd/${this.fd}/${name}`, "latin1"), { encoding: "latin1" });
+    return fs.readlinkSync(this.#pathOf(name), { encoding: "latin1" });
   }
 
   makeDirectory(name: Name, mode: number): void {
@@ -180,10 +177,7 @@ export class Directory implements Disposable {
 
   /** Not for symlinks, which have no mode. */
   setMode(name: Name, mode: number): void {
-    const fd = checked(
-      "openat",
-      openat(this.fd, component(name), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0) as number,
-    );
+    const fd = this.#open(name, O_PATH | O_NOFOLLOW);
     try {
       fs.chmodSync(`/proc/self/fd/${fd}`, mode);
     } finally {
@@ -194,6 +188,17 @@ export class Directory implements Disposable {
   setTime(name: Name, time: Time): void {
     const result = utimensat(this.fd, component(name), writeTime(time), AT_SYMLINK_NOFOLLOW);
     checked("utimensat", result as number);
+  }
+
+  // Node's own call, so that the descriptors of a thread that is ended are closed with it.
+  #open(name: Name, flags: number, mode?: number): number {
+    return fs.openSync(this.#pathOf(name), flags, mode);
+  }
+
+  /** The descriptor's link in /proc pins the directory; only the last component is looked up. */
+  #pathOf(name: Name): Buffer {
+    component(name);
+    return Buffer.from(`/proc/self/fd/${this.fd}/${name}`, "latin1");
   }
 }
 
