@@ -55,6 +55,14 @@ export class Fields {
     return this.optionalText(name) ?? this.#missing(name);
   }
 
+  /** One of the texts that are known. */
+  choice<Known extends string>(name: string, known: readonly Known[]): Known {
+    const text = this.text(name);
+    const found = known.find((one) => one === text);
+    if (found === undefined) throw this.refuse(name, `is "${cut(text)}", not one of ${known.join(", ")}`);
+    return found;
+  }
+
   boolean(name: string): boolean {
     const value = this.#value(name) ?? this.#missing(name);
     if (typeof value !== "boolean") throw this.refuse(name, "is not true or false");

@@ -1,0 +1,208 @@
+// The Record of a claim: where it started, how it is used, and how far its write-back has come.
+import { createHash } from "node:crypto";
+import type { Version } from "./cache-key.ts";
+import {
+  type ClaimSettings,
+  type ClaimTerms,
+  formatClaimSettings,
+  readClaimSettings,
+  readClaimTerms,
+} from "./claim-settings.ts";
+import { type Digest, digestOf, parseDigest } from "./digest.ts";
+import { Failure, isFailure } from "./failure.ts";
+import { type Fields, parseFields, type Refuse } from "./fields.ts";
+
+const baseOrigins = ["head", "local", "known", "restore", "from", "empty"] as const;
+
+/** What a claim's base was made from: `local` is a head committed here, `known` what the node last knew of it. */
+export type BaseOrigin = (typeof baseOrigins)[number];
+
+export type ClaimBase = {
+  /** The lowest first; none under an empty one. */
+  readonly layers: readonly Digest[];
+  readonly tree?: { readonly key: Digest; readonly digest: Digest };
+  readonly origin: BaseOrigin;
+  readonly version?: Version;
+  /** It is less than it should be, because something failed: never moves the key. */
+  readonly isTainted: boolean;
+  /** What is to be said of it, in a sentence. */
+  readonly note?: string;
+};
+
+export type Outcome = "success" | "failure";
+
+export type ClaimRecord = {
+  readonly kind: "claim";
+  readonly volumeId: string;
+  readonly name: string;
+  readonly createdMs: number;
+  /** What tells its version from others of the same moment; drawn when it was made. */
+  readonly id: string;
+  readonly node: string;
+  /** As they were asked for, to know the same call again. */
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly settings: ClaimSettings;
+  readonly terms: ClaimTerms;
+  readonly bytes: number;
+  readonly inodes: number;
+  /** None where the node limits nothing. */
+  readonly project?: number;
+  /** When its first stage began to look for a base. */
+  readonly baseSoughtMs?: number;
+  /** Fixed by the first successful stage. */
+  readonly base?: ClaimBase;
+  readonly stage?: { readonly path: string; readonly group?: number; readonly boot: string };
+  readonly publications: ReadonlyArray<{ readonly target: string; readonly readOnly: boolean }>;
+  /** Of the last pod that used it, where it is known. */
+  readonly outcome?: Outcome;
+  /** It was mounted when its node went down; and whether a pod has used it since. */
+  readonly wentDown?: { readonly isUsedSince: boolean };
+  readonly deletedMs?: number;
+  readonly commit?: { readonly timeMs: number; readonly layer: Digest };
+  readonly push?: {
+    readonly manifest: Digest;
+    readonly versionTag: string;
+    readonly state: "begun" | "confirmed";
+  };
+  /** Why its data may go without the registry having them. */
+  readonly letGo?: string;
+};
+
+const VERSION = 1;
+
+/** One name is one volume, so that a call which is repeated finds what it made. */
+export function claimIdOf(name: string): string {
+  return `claim-${createHash("sha256").update(name).digest("hex")}`;
+}
+
+/** The Layer that the claim's changes become. */
+export function committedLayerId({ volumeId, id }: Pick<ClaimRecord, "volumeId" | "id">): Digest {
+  return digestOf(JSON.stringify(["volume", volumeId, id]));
+}
+
+/** All that collection has to leave for this claim. */
+export function rootsOfClaim({ base, commit, push }: ClaimRecord): readonly Digest[] {
+  return [
+    ...(base?.layers ?? []),
+    ...(base?.tree === undefined ? [] : [base.tree.key, base.tree.digest]),
+    ...(commit === undefined ? [] : [commit.layer]),
+    ...(push === undefined ? [] : [push.manifest]),
+  ];
+}
+
+/** The bytes that parseClaimRecord() reads. */
+export function formatClaimRecord(record: ClaimRecord): Uint8Array {
+  const text = JSON.stringify({
+    version: VERSION,
+    ...record,
+    parameters: Object.fromEntries(record.parameters),
+    settings: formatClaimSettings(record.settings),
+  });
+  return new TextEncoder().encode(`${text}\n`);
+}
+
+/**
+ * The Record that a file holds; `name` is for the message.
+ * Throws `corrupt` for what no release wrote, `unsupported` for what a newer one did.
+ */
+export function parseClaimRecord(bytes: Uint8Array, name: string): ClaimRecord {
+  const refuse: Refuse = (why, reason = "corrupt") =>
+    new Failure(
+      reason === "invalid" ? "corrupt" : reason,
+      `Cannot read the record "${name}": ${why}; run the release that wrote it, or remove it with its volume`,
+    );
+  const fields = parseFields(bytes, refuse);
+  const version = fields.count("version");
+  if (version !== VERSION)
+    throw refuse(`its version is ${version}, and this release knows ${VERSION}`, "unsupported");
+  const kind = fields.text("kind");
+  if (kind !== "claim") throw refuse(`it is of the kind "${kind}", not a claim's`, "unsupported");
+  try {
+    return { kind, ...readMade(fields), ...readUse(fields), ...readEnd(fields) };
+  } catch (error) {
+    if (isFailure(error, "invalid")) throw refuse(error.message);
+    throw error;
+  }
+}
+
+function readMade(fields: Fields) {
+  const project = fields.optionalCount("project");
+  return {
+    volumeId: fields.text("volumeId"),
+    name: fields.text("name"),
+    createdMs: fields.count("createdMs"),
+    id: fields.text("id"),
+    node: fields.text("node"),
+    parameters: fields.textMap("parameters"),
+    settings: readClaimSettings(fields.object("settings")),
+    terms: readClaimTerms(fields.object("terms")),
+    bytes: fields.count("bytes"),
+    inodes: fields.count("inodes"),
+    ...(project === undefined ? {} : { project }),
+  };
+}
+
+function readUse(fields: Fields) {
+  const soughtMs = fields.optionalCount("baseSoughtMs");
+  const base = fields.optionalObject("base");
+  const stage = fields.optionalObject("stage");
+  const group = stage?.optionalCount("group");
+  const wentDown = fields.optionalObject("wentDown");
+  return {
+    ...(soughtMs === undefined ? {} : { baseSoughtMs: soughtMs }),
+    ...(base === undefined ? {} : { base: readBase(base) }),
+    ...(stage === undefined
+      ? {}
+      : {
+          stage: {
+            path: stage.text("path"),
+            ...(group === undefined ? {} : { group }),
+            boot: stage.text("boot"),
+          },
+        }),
+    publications: fields
+      .objects("publications")
+      .map((one) => ({ target: one.text("target"), readOnly: one.boolean("readOnly") })),
+    ...(fields.has("outcome") ? { outcome: fields.choice("outcome", ["success", "failure"]) } : {}),
+    ...(wentDown === undefined ? {} : { wentDown: { isUsedSince: wentDown.boolean("isUsedSince") } }),
+  };
+}
+
+function readBase(fields: Fields): ClaimBase {
+  const tree = fields.optionalObject("tree");
+  const version = fields.optionalObject("version");
+  const note = fields.optionalText("note");
+  return {
+    layers: fields.texts("layers").map(parseDigest),
+    ...(tree === undefined ? {} : { tree: { key: tree.digest("key"), digest: tree.digest("digest") } }),
+    origin: fields.choice("origin", baseOrigins),
+    ...(version === undefined
+      ? {}
+      : { version: { timeMs: version.count("timeMs"), id: version.text("id") } }),
+    isTainted: fields.boolean("isTainted"),
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+function readEnd(fields: Fields) {
+  const deletedMs = fields.optionalCount("deletedMs");
+  const commit = fields.optionalObject("commit");
+  const push = fields.optionalObject("push");
+  const letGo = fields.optionalText("letGo");
+  return {
+    ...(deletedMs === undefined ? {} : { deletedMs }),
+    ...(commit === undefined
+      ? {}
+      : { commit: { timeMs: commit.count("timeMs"), layer: commit.digest("layer") } }),
+    ...(push === undefined
+      ? {}
+      : {
+          push: {
+            manifest: push.digest("manifest"),
+            versionTag: push.text("versionTag"),
+            state: push.choice("state", ["begun", "confirmed"]),
+          },
+        }),
+    ...(letGo === undefined ? {} : { letGo }),
+  };
+}
