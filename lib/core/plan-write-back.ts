@@ -1,0 +1,113 @@
+// What becomes of a claim's changes when it is deleted: the next step to the registry's answer, or why they are let go.
+import { compareVersions, type Version } from "./cache-key.ts";
+import type { ClaimRecord } from "./claim-record.ts";
+import { noticeDown } from "./claim-steps.ts";
+import { Failure } from "./failure.ts";
+
+export type WriteBackSeen = {
+  readonly record: ClaimRecord;
+  /** The node's boot now. */
+  readonly boot: string;
+  readonly nowMs: number;
+  readonly isMounted: boolean;
+  /** Whether packing found anything changed; undefined while it was not packed. */
+  readonly isChanged?: boolean;
+  /** Why the last flight ended, or cannot begin: a missing secret too. */
+  readonly failure?: Failure;
+};
+
+export type WriteBackStep =
+  | { readonly kind: "fail"; readonly failure: Failure }
+  | { readonly kind: "commit" }
+  | { readonly kind: "pack" }
+  | { readonly kind: "push" }
+  /** The data may go, for that reason; it is lost for the registry where `isLoss`, which is counted. */
+  | { readonly kind: "let-go"; readonly why: string; readonly isLoss: boolean }
+  /** The registry has confirmed it. */
+  | { readonly kind: "remove" };
+
+/** The first step that is still to be done. Each is recorded when it is done, and planned from there. */
+export function planWriteBack(seen: WriteBackSeen): WriteBackStep {
+  const { record } = seen;
+  if (seen.isMounted) {
+    const message = `Cannot delete the volume "${record.volumeId}": it is mounted on ${record.node}; it goes when the pods that use it have gone`;
+    return { kind: "fail", failure: new Failure("in-use", message) };
+  }
+  if (record.push?.state === "confirmed") return { kind: "remove" };
+  const why = record.letGo ?? whyToLetGo(record, seen.boot);
+  if (why !== undefined) return { kind: "let-go", why, isLoss: false };
+  if (record.commit === undefined) return { kind: "commit" };
+  if (seen.isChanged === undefined && seen.failure === undefined) return { kind: "pack" };
+  if (seen.isChanged === false) return { kind: "let-go", why: "nothing changed in it", isLoss: false };
+  if (seen.failure === undefined) return { kind: "push" };
+  return mayDrop(record, seen.nowMs)
+    ? {
+        kind: "let-go",
+        why: `it could not be written back until its push-deadline: ${seen.failure.message}`,
+        isLoss: true,
+      }
+    : { kind: "fail", failure: seen.failure };
+}
+
+/** Why nothing of it is to be written back; undefined where it is. */
+function whyToLetGo(record: ClaimRecord, boot: string): string | undefined {
+  const { settings, terms } = record;
+  if (settings.cache === undefined) return "it has no cache";
+  if (terms.policy === "pull" || terms.policy === "discard") return `its policy is "${terms.policy}"`;
+  if (record.base === undefined) return "no pod has used it";
+  const seen = noticeDown(record, boot);
+  if (settings.durability === "volatile" && seen.wentDown !== undefined) {
+    return "its node went down while it was mounted, and it is volatile";
+  }
+  if (terms.when === "always") return undefined;
+  if (seen.outcome === "failure") return "the last pod that used it failed";
+  return seen.outcome === "success" || settings.whenUnknown === "push"
+    ? undefined
+    : "how the last pod that used it ended is not known";
+}
+
+/** `push-deadline` counts from the first time the claim was to be deleted. */
+function mayDrop({ terms, deletedMs }: ClaimRecord, nowMs: number): boolean {
+  return (
+    terms.onPushFailure === "drop" && deletedMs !== undefined && nowMs - deletedMs >= terms.pushDeadlineMs
+  );
+}
+
+/** What the moving tag points at: nothing, a version, or something that others than Larder put there. */
+export type KeyHead = { readonly version?: Version } | undefined;
+
+export type KeyMove =
+  | { readonly moves: true }
+  /** The version stands without the key; why, in words. */
+  | { readonly moves: false; readonly why: string };
+
+/**
+ * Whether the claim's version becomes the key's head. Trouble never does: not what started from less than the head
+ * because something failed (unless that turns out to be the head), nor what was mounted when its node went down and
+ * no pod has used to a success since. And the newer version keeps the key, whoever comes later. Asked again after the
+ * move, the answer is the same.
+ */
+export function planKeyMove(record: ClaimRecord, boot: string, head: KeyHead): KeyMove {
+  const { base, commit, settings } = record;
+  const stays = (why: string): KeyMove => ({
+    moves: false,
+    why: `The key "${settings.cache?.key}" stays as it is: ${why}`,
+  });
+  if (commit === undefined) return stays("nothing is committed");
+  const own: Version = { timeMs: commit.timeMs, id: record.id };
+  if (isSame(own, head?.version)) return { moves: true };
+  if (noticeDown(record, boot).wentDown !== undefined) {
+    return stays("the claim was mounted when its node went down, and no pod has ended well on it since");
+  }
+  if (base?.isTainted === true && !isSame(base.version, head?.version)) {
+    return stays("the claim started from less than the head, because that could not be had");
+  }
+  if (head?.version !== undefined && compareVersions(head.version, own) > 0) {
+    return stays(`version ${head.version.timeMs}.${head.version.id} is newer than this one`);
+  }
+  return { moves: true };
+}
+
+/** Something without a version might be anything. */
+const isSame = (one: Version | undefined, other: Version | undefined) =>
+  one !== undefined && other !== undefined && compareVersions(one, other) === 0;
