@@ -1,14 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Misbehaviour } from "../../testing/faults.ts";
+import {
+  type DoubleOptions,
+  openRegistryDouble,
+  type RegistryDouble,
+} from "../../testing/registry-double.ts";
+import { StorageDouble } from "../../testing/storage-double.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import type { Range } from "../core/ranges.ts";
 import { Buffers } from "./limits.ts";
-import type { Misbehaviour } from "./testing/faults.ts";
 import { MemorySink } from "./testing/memory-sink.ts";
-import { type DoubleOptions, openRegistryDouble, type RegistryDouble } from "./testing/registry-double.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
-import { StorageDouble } from "./testing/storage-double.ts";
 
 const never = new AbortController().signal;
 const RANGE = 256 * 1024;

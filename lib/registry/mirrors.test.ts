@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import net from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { openRegistryDouble, type RegistryDouble } from "../../testing/registry-double.ts";
 import { digestOf } from "../core/digest.ts";
 import { parseReference } from "../core/reference.ts";
-import { openRegistryDouble, type RegistryDouble } from "./testing/registry-double.ts";
 import { accessTo, Rig } from "./testing/rig.ts";
 
 const never = new AbortController().signal;

@@ -1,12 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Misbehaviour } from "../../testing/faults.ts";
+import { basic } from "../../testing/guard.ts";
+import {
+  type DoubleOptions,
+  openRegistryDouble,
+  type RegistryDouble,
+} from "../../testing/registry-double.ts";
 import type { Access } from "../core/access.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { parseReference } from "../core/reference.ts";
-import type { Misbehaviour } from "./testing/faults.ts";
-import { basic } from "./testing/guard.ts";
-import { type DoubleOptions, openRegistryDouble, type RegistryDouble } from "./testing/registry-double.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
 import { makeSelfSigned } from "./testing/self-signed.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
-import { type Digest, digestOf } from "../../core/digest.ts";
+import { type Digest, digestOf } from "../lib/core/digest.ts";
 import { type Misbehaviour, sendSpoilt } from "./faults.ts";
 import { type DoubleAuth, Guard } from "./guard.ts";
 import { type Asked, json, type Reply, rangeReply, send } from "./wire.ts";

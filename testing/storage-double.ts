@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Digest } from "../../core/digest.ts";
+import type { Digest } from "../lib/core/digest.ts";
 import { type Asked, json, rangeReply, send } from "./wire.ts";
 
 export class StorageDouble implements AsyncDisposable {
