@@ -188,18 +188,28 @@ export class Blobs {
   }
 
   async #clear({ partial, reservation, unpacked, used }: Arrived): Promise<void> {
+    using _room = reservation;
     if (unpacked !== undefined) await this.#deps.discard(unpacked.directory);
     await this.#end(partial, !used);
-    reservation[Symbol.dispose]();
   }
 
   async #end(partial: Partial, keep: boolean): Promise<void> {
     try {
-      const bytes = keep ? await partial.suspend({ sync: this.#deps.closing.aborted }) : 0;
-      if (!keep) await partial.remove();
-      if (bytes > 0) this.#rest(partial, bytes);
+      const bytes = keep ? await this.#suspend(partial) : 0;
+      if (bytes === 0) await partial.remove();
+      else this.#rest(partial, bytes);
     } finally {
       this.#taken.delete(partial.directory);
+    }
+  }
+
+  /** How much is kept; a disk that takes not even the map keeps nothing. */
+  async #suspend(partial: Partial): Promise<number> {
+    try {
+      return await partial.suspend({ sync: this.#deps.closing.aborted });
+    } catch (error) {
+      if (isFailure(toDiskFailure(error, "a partial download"))) return 0;
+      throw error;
     }
   }
 

@@ -1,9 +1,11 @@
 // A Layer of raw blobs: each becomes one file, linked from where it is here already or from what arrives.
 import { chmod, mkdir, utimes } from "node:fs/promises";
 import path from "node:path";
+import { isFailure } from "../core/failure.ts";
 import type { FilePlan } from "../core/layer-plan.ts";
 import type { Arrived, Asker, Blobs } from "./blobs.ts";
 import type { Claim } from "./claims.ts";
+import { toDiskFailure } from "./disk-failure.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Layer, StoredFile } from "./layer.ts";
 import type { Layout } from "./layout.ts";
@@ -38,10 +40,15 @@ export async function fillFiles(
       if (claim !== undefined) claims.push(claim);
     }),
   );
-  const failed = placed.find((result) => result.status === "rejected");
-  if (failed !== undefined) {
-    for (const claim of claims) await claim[Symbol.asyncDispose]();
-    throw failed.reason;
+  const failures = placed.flatMap((result) =>
+    result.status === "rejected" ? [result.reason as unknown] : [],
+  );
+  if (failures.length > 0) {
+    const full = failures.find((failure) => isFailure(toDiskFailure(failure, "files"), "full"));
+    // On a full disk nothing is kept for the next try, which would fail for it.
+    for (const { value } of claims) value.used ||= full !== undefined;
+    await Promise.all(claims.map((claim) => claim[Symbol.asyncDispose]()));
+    throw full ?? failures[0];
   }
   // Deepest first, since filling a folder changes its time.
   for (const folder of folders.toReversed()) await utimes(folder, 0, 0);

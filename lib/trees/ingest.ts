@@ -109,7 +109,7 @@ export class Ingest {
     } catch (error) {
       throw toDiskFailure(error, `the files of ${asker.access.host}/${asker.access.repository}`);
     } finally {
-      for (const claim of claims) await claim[Symbol.asyncDispose]();
+      await Promise.all(claims.map((claim) => claim[Symbol.asyncDispose]()));
     }
   }
 

@@ -66,8 +66,13 @@ export class Kit implements AsyncDisposable {
     return (await readdir(path.join(this.root, directory))).sort();
   }
 
+  /** Closes every store in good order. */
+  async close(): Promise<void> {
+    for (const trees of this.#opened.splice(0)) await trees[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const trees of this.#opened) await trees[Symbol.asyncDispose]();
+    await this.close();
     await rm(this.root, { recursive: true, force: true });
   }
 
