@@ -93,6 +93,7 @@ describe("openUnpacker()", () => {
     await verifying;
     await expect(unpacker.verify(scratch.feed(blob, digestOf("other")), signal)).rejects.toMatchObject({
       reason: "corrupt",
+      message: expect.stringContaining(`Cannot use the file ${digestOf("other")}: its bytes have the digest`),
     });
   });
 

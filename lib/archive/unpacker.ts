@@ -172,8 +172,7 @@ function toMessage({ progress, ...feed }: Feed): FeedMessage {
   return { ...feed, shared: progress.shared };
 }
 
-function named({ feed }: { readonly feed: FeedMessage }, failure: Failure): Failure {
-  return new Failure(failure.reason, `Cannot unpack the layer ${feed.digest}: ${failure.message}`, {
-    cause: failure,
-  });
+function named({ kind, feed }: ToWorker & { readonly kind: "unpack" | "verify" }, failure: Failure): Failure {
+  const what = kind === "unpack" ? "unpack the layer" : "use the file";
+  return new Failure(failure.reason, `Cannot ${what} ${feed.digest}: ${failure.message}`, { cause: failure });
 }

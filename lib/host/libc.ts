@@ -2,6 +2,8 @@
 import { getSystemErrorMap } from "node:util";
 import koffi from "koffi";
 
+// Made anew at each call of it.
+const errorNames = getSystemErrorMap();
 const libc = koffi.load("libc.so.6");
 
 /** A C function by its prototype, such as `int umount2(const char *, int)`. Paths are passed by `cpath`. */
@@ -21,7 +23,7 @@ export function cpath(path: string | Uint8Array): Buffer {
 export function checked(syscall: string, result: number): number {
   if (result >= 0) return result;
   const errno = koffi.errno();
-  const code = getSystemErrorMap().get(-errno)?.[0] ?? `E${errno}`;
+  const code = errorNames.get(-errno)?.[0] ?? `E${errno}`;
   throw errnoError(code, errno, syscall);
 }
 
