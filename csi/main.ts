@@ -1,145 +1,54 @@
-// The node plugin's entry: reads the environment, makes the outside world once, and listens for signals.
-import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
+// The node plugin's entry: reads the environment, starts the plugin, and listens for signals.
 import path from "node:path";
-import { setTimeout } from "node:timers/promises";
-import { openUnpacker } from "../lib/archive/unpacker.ts";
-import { isFailure } from "../lib/core/failure.ts";
-import { BlockingThreads } from "../lib/host/blocking.ts";
-import { LinuxFiles } from "../lib/host/files.linux.ts";
-import { type Log, openLog, standardErrorLines } from "../lib/host/log.ts";
-import { PrometheusMetrics } from "../lib/host/metrics.ts";
-import { LinuxMounts } from "../lib/host/mounts.linux.ts";
-import { openProcesses } from "../lib/host/processes.linux.ts";
-import { HostBook } from "../lib/registry/hosts.ts";
-import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
-import { Limits } from "../lib/registry/limits.ts";
-import { openReader } from "../lib/registry/open-reader.ts";
-import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
-import { type NodeSettings, parseNode } from "../lib/settings/node.ts";
-import type { Clock } from "../lib/volumes/patience.ts";
-import { type Ports, startPlugin } from "./plugin.ts";
 
-/** The text of a file, or undefined where there is none. */
-async function textIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-const clock: Clock = {
-  now: Date.now,
-  pause: async (ms, signal) => {
-    // A timer beyond this would fire at once; a caller that patient comes back anyway.
-    await setTimeout(Math.min(ms, 2 ** 31 - 1), undefined, { signal, ref: false }).catch(() => undefined);
-  },
-};
-
-function every(log: Log) {
-  return (ms: number, work: () => Promise<void>): Disposable => {
-    const tick = () => void work().catch((error: unknown) => log.error("Cannot tend the store", { error }));
-    const timer = setInterval(tick, ms).unref();
-    return { [Symbol.dispose]: () => clearInterval(timer) };
-  };
-}
-
-/** What programs that we start may know of our environment: where things are, and how to get out. */
-function environmentForPrograms(): Readonly<Record<string, string>> {
-  const names = ["PATH", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-  return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
-}
-
-async function providersOf(
-  { credentialProviders }: NodeSettings,
-  log: Log,
-): Promise<Partial<KeyringSettings>> {
-  if (credentialProviders === undefined) return {};
-  const { config, binDirectory } = credentialProviders;
-  const { providers, leftOut } = parseCredentialProviders(await readFile(config, "utf8"));
-  if (leftOut.length > 0)
-    log.warn("Credential providers that want a pod's token are left out: only the kubelet can ask for one", {
-      leftOut,
-    });
-  return { credentialProviders: { providers, binDirectory } };
-}
-
-function openRegistryReader(settings: NodeSettings, log: Log, metrics: PrometheusMetrics) {
-  const { registries, hostsDirectory: directory, pull } = settings;
-  return openReader({
-    hosts: new HostBook({ registries, directory, readText: textIfThere, now: Date.now }),
-    limits: new Limits(pull),
-    now: Date.now,
-    random: Math.random,
-    sleep: (ms, signal) =>
-      setTimeout(ms, undefined, { signal }).catch(() => {
-        throw signal.reason;
-      }),
-    observe: {
-      bytes: ({ kind, host }, bytes) =>
-        metrics.countBytes(kind === "upstream" ? "upstream" : { mirror: host }, bytes),
-      retry: (retry) => log.warn("A request to a registry failed and is made again", retry),
-      deadMirror: (host, why) =>
-        log.warn("A mirror does not answer and is passed by for a while", { host, why }),
-    },
-  });
-}
-
-async function outside(settings: NodeSettings, log: Log, blocking: BlockingThreads): Promise<Ports> {
-  const metrics = new PrometheusMetrics();
-  const keyring = openKeyring(
-    {
-      processes: openProcesses(),
-      attempts: path.join(settings.root, "attempts"),
-      env: environmentForPrograms(),
-      now: Date.now,
-      readText: (file) => readFile(file, "utf8"),
-    },
-    { registries: settings.registries, ...(await providersOf(settings, log)) },
-  );
-  return {
-    files: new LinuxFiles(blocking),
-    mounts: new LinuxMounts(blocking),
-    log,
-    metrics,
-    reader: openRegistryReader(settings, log, metrics),
-    keyring,
-    unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
-    clock,
-    platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
-    every: every(log),
-  };
-}
-
-async function run(): Promise<void> {
-  const config = process.env["LARDER_CONFIG"];
-  const settings = parseNode(config === undefined ? "" : await readFile(config, "utf8"), process.env);
-  const log = openLog({ level: settings.logLevel, now: Date.now, write: standardErrorLines() });
-  const blocking = new BlockingThreads({ patienceMs: 20 });
-  const ports = await outside(settings, log, blocking);
-  const plugin = await startPlugin(settings, ports);
-  const stopping = Promise.withResolvers<NodeJS.Signals>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stopping.resolve);
-  log.info("Stopping", { signal: await stopping.promise });
-  await plugin.stop();
-  await ports.unpacker[Symbol.asyncDispose]();
-  await ports.reader[Symbol.asyncDispose]();
-  await blocking[Symbol.asyncDispose]();
-  log.info("Stopped");
-  // exit() would wait for a thread that hangs in the kernel, perhaps for ever.
-  if (blocking.stuck > 0) process.kill(process.pid, "SIGKILL");
-}
-
+beginFrugally();
 // Modes are said wherever something is made.
 process.umask(0);
+const { isFailure } = await import("../lib/core/failure.ts");
 try {
   await run();
   process.exit(0);
 } catch (error) {
   console.error(isFailure(error) ? error.message : error);
   process.exit(1);
+}
+
+async function run(): Promise<void> {
+  const { readFile } = await import("node:fs/promises");
+  const { BlockingThreads } = await import("../lib/host/blocking.ts");
+  const { openLog, standardErrorLines } = await import("../lib/host/log.ts");
+  const { parseNode } = await import("../lib/settings/node.ts");
+  const { openOutside } = await import("./outside.ts");
+  const { startPlugin } = await import("./plugin.ts");
+  const config = process.env["LARDER_CONFIG"];
+  const settings = parseNode(config === undefined ? "" : await readFile(config, "utf8"), process.env);
+  const log = openLog({ level: settings.logLevel, now: Date.now, write: standardErrorLines() });
+  const blocking = new BlockingThreads({ patienceMs: 20 });
+  const outside = await openOutside(settings, log, blocking);
+  const plugin = await startPlugin(settings, outside);
+  const stopping = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stopping.resolve);
+  log.info("Stopping", { signal: await stopping.promise });
+  await plugin.stop();
+  await outside.unpacker[Symbol.asyncDispose]();
+  await outside.reader[Symbol.asyncDispose]();
+  await blocking[Symbol.asyncDispose]();
+  log.info("Stopped");
+  // exit() would wait for a thread that hangs in the kernel, perhaps for ever.
+  if (blocking.stuck > 0) process.kill(process.pid, "SIGKILL");
+}
+
+/**
+ * Begins again as the same process under the options that Node takes only at its start: types are stripped once and
+ * not at every start, which saves a second, and young objects get less room, which together save 40 MB.
+ */
+function beginFrugally(): void {
+  if (process.env["NODE_COMPILE_CACHE"] !== undefined || process.execve === undefined) return;
+  const cache = path.join(process.env["LARDER_ROOT"] ?? "/var/lib/larder", "compile");
+  const again = [process.execPath, "--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"];
+  process.execve(process.execPath, [...again, ...process.argv.slice(1)], {
+    ...process.env,
+    NODE_COMPILE_CACHE: cache,
+    UV_THREADPOOL_SIZE: process.env["UV_THREADPOOL_SIZE"] ?? "8",
+  });
 }

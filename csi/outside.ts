@@ -1,0 +1,120 @@
+// The outside world, made once: every implementation of every port.
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { openUnpacker } from "../lib/archive/unpacker.ts";
+import type { BlockingThreads } from "../lib/host/blocking.ts";
+import { LinuxFiles } from "../lib/host/files.linux.ts";
+import type { Log } from "../lib/host/log.ts";
+import { PrometheusMetrics } from "../lib/host/metrics.ts";
+import { LinuxMounts } from "../lib/host/mounts.linux.ts";
+import { openProcesses } from "../lib/host/processes.linux.ts";
+import { HostBook } from "../lib/registry/hosts.ts";
+import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
+import { Limits } from "../lib/registry/limits.ts";
+import { openReader } from "../lib/registry/open-reader.ts";
+import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
+import type { NodeSettings } from "../lib/settings/node.ts";
+import type { Clock } from "../lib/volumes/patience.ts";
+import type { Ports } from "./plugin.ts";
+
+/** The text of a file, or undefined where there is none. */
+async function textIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const clock: Clock = {
+  now: Date.now,
+  pause: async (ms, signal) => {
+    // A timer beyond this would fire at once; a caller that patient comes back anyway.
+    await setTimeout(Math.min(ms, 2 ** 31 - 1), undefined, { signal, ref: false }).catch(() => undefined);
+  },
+};
+
+function every(log: Log) {
+  return (ms: number, work: () => Promise<void>): Disposable => {
+    const tick = () => void work().catch((error: unknown) => log.error("Cannot tend the store", { error }));
+    const timer = setInterval(tick, ms).unref();
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  };
+}
+
+/** What programs that we start may know of our environment: where things are, and how to get out. */
+function environmentForPrograms(): Readonly<Record<string, string>> {
+  const names = ["PATH", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}
+
+async function providersOf(
+  { credentialProviders }: NodeSettings,
+  log: Log,
+): Promise<Partial<KeyringSettings>> {
+  if (credentialProviders === undefined) return {};
+  const { config, binDirectory } = credentialProviders;
+  const { providers, leftOut } = parseCredentialProviders(await readFile(config, "utf8"));
+  if (leftOut.length > 0)
+    log.warn("Credential providers that want a pod's token are left out: only the kubelet can ask for one", {
+      leftOut,
+    });
+  return { credentialProviders: { providers, binDirectory } };
+}
+
+function openRegistryReader(settings: NodeSettings, log: Log, metrics: PrometheusMetrics) {
+  const { registries, hostsDirectory: directory, pull } = settings;
+  return openReader({
+    hosts: new HostBook({ registries, directory, readText: textIfThere, now: Date.now }),
+    limits: new Limits(pull),
+    now: Date.now,
+    random: Math.random,
+    sleep: (ms, signal) =>
+      setTimeout(ms, undefined, { signal }).catch(() => {
+        throw signal.reason;
+      }),
+    observe: {
+      bytes: ({ kind, host }, bytes) =>
+        metrics.countBytes(kind === "upstream" ? "upstream" : { mirror: host }, bytes),
+      retry: (retry) => log.warn("A request to a registry failed and is made again", retry),
+      deadMirror: (host, why) =>
+        log.warn("A mirror does not answer and is passed by for a while", { host, why }),
+    },
+  });
+}
+
+/** What threads wait in `blocking` is waiting for the kernel. */
+export async function openOutside(
+  settings: NodeSettings,
+  log: Log,
+  blocking: BlockingThreads,
+): Promise<Ports> {
+  const metrics = new PrometheusMetrics();
+  const keyring = openKeyring(
+    {
+      processes: openProcesses(),
+      attempts: path.join(settings.root, "attempts"),
+      env: environmentForPrograms(),
+      now: Date.now,
+      readText: (file) => readFile(file, "utf8"),
+    },
+    { registries: settings.registries, ...(await providersOf(settings, log)) },
+  );
+  return {
+    files: new LinuxFiles(blocking),
+    mounts: new LinuxMounts(blocking),
+    log,
+    metrics,
+    reader: openRegistryReader(settings, log, metrics),
+    keyring,
+    unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
+    clock,
+    platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
+    every: every(log),
+  };
+}
