@@ -20,7 +20,7 @@ check: node_modules/.ready ## types, lint, format, dead code, room boundaries
 	@npm run --silent check
 
 bench: node_modules/.ready ## measure against peers; writes bench/last.json
-	@tools/build oras registry containerd model-csi-driver >/dev/null
+	@tools/build oras registry containerd ctr model-csi-driver >/dev/null
 	@npm run --silent bench
 
 format: node_modules/.ready ## put every file into the one format

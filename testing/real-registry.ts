@@ -17,6 +17,7 @@ export type RealRegistry = AsyncDisposable & {
   readonly host: string;
   /** Its folder (`docker/registry/v2/…`), for tests that break what it holds. */
   readonly storage: string;
+  readonly pid: number;
   /** Ends it and keeps its storage: a registry that is down. Disposal does this too. */
   stop(): Promise<void>;
 };
@@ -29,6 +30,8 @@ export type RealRegistryOptions = {
   /** Where it listens; by default a port that is free. To come back after `stop()`: `{ host, storage }` of before. */
   readonly host?: string;
   readonly storage?: string;
+  /** A file for one line per request, in Apache's combined format. */
+  readonly accessLog?: string;
 };
 
 /** Starts a registry and returns when it answers, having checked that the one that answers is this one. */
@@ -44,9 +47,10 @@ export async function openRealRegistry(options: RealRegistryOptions = {}): Promi
     await writeFile(config, JSON.stringify(configOf(options, { folder, storage, mark })));
     const child = execa(program, ["serve", config], {
       stdin: "ignore",
-      stdout: "ignore",
+      stdout: options.accessLog === undefined ? "ignore" : { file: options.accessLog, append: true },
       buffer: false,
-      env: { OTEL_TRACES_EXPORTER: "none" },
+      // Go listens for multipath TCP by itself, whose sockets know no pacing.
+      env: { OTEL_TRACES_EXPORTER: "none", GODEBUG: "multipathtcp=0" },
     });
     stop = async () => {
       child.kill("SIGKILL");
@@ -58,7 +62,7 @@ export async function openRealRegistry(options: RealRegistryOptions = {}): Promi
       await stop();
       await rm(folder, { recursive: true, force: true });
     };
-    return { host, storage, stop, [Symbol.asyncDispose]: dispose };
+    return { host, storage, pid: child.pid ?? 0, stop, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await stop();
     await rm(folder, { recursive: true, force: true });
@@ -73,7 +77,7 @@ function configOf(
   const htpasswd = { realm: "larder", path: path.join(own.folder, "htpasswd") };
   return {
     version: 0.1,
-    log: { level: "info", formatter: "json", accesslog: { disabled: true } },
+    log: { level: "info", formatter: "json", accesslog: { disabled: options.accessLog === undefined } },
     storage: { filesystem: { rootdirectory: own.storage }, delete: { enabled: true } },
     http: {
       addr: options.host ?? "127.0.0.1:0",

@@ -1,0 +1,51 @@
+// Makes the measurements that were asked for, shows them as a table, and keeps them in bench/last.json.
+import { writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { p1 } from "./p1.ts";
+import { p2a } from "./p2a.ts";
+import { p2b } from "./p2b.ts";
+import { p2c } from "./p2c.ts";
+import { p2r } from "./p2r.ts";
+import { p3 } from "./p3.ts";
+import { p7 } from "./p7.ts";
+import { p8 } from "./p8.ts";
+import { p10 } from "./p10.ts";
+import { judge, type Result, type Row } from "./row.ts";
+import { openStage, type Stage } from "./stage.ts";
+import { formatTable } from "./table.ts";
+import { say } from "./voice.ts";
+
+const rows: readonly Row[] = [p1, p2a, p2b, p2c, p2r, p3, p7, p8, p10];
+
+function chosen(ids: readonly string[]): readonly Row[] {
+  const unknown = ids.find((id) => !rows.some((row) => row.id === id));
+  if (unknown !== undefined)
+    throw new Error(`There is no row "${unknown}"; there are ${rows.map((row) => row.id).join(", ")}`);
+  return ids.length === 0 ? rows : rows.filter((row) => ids.includes(row.id));
+}
+
+async function measureAll(stage: Stage, wanted: readonly Row[]): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const row of wanted) {
+    say(row.id);
+    results.push(...(await row.measure(stage)).map(judge));
+  }
+  return results;
+}
+
+async function leave(): Promise<void> {
+  await stage[Symbol.asyncDispose]();
+  process.exit(1);
+}
+
+const runs = Number(process.env["BENCH_RUNS"] ?? 5);
+const wanted = chosen(process.argv.slice(2));
+await using stage = await openStage(runs);
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void leave());
+const results = await measureAll(stage, wanted);
+await writeFile(path.join(import.meta.dirname, "last.json"), `${JSON.stringify(results, null, 2)}\n`);
+console.log(
+  `${os.cpus().length} × ${os.cpus()[0]?.model}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}; medians of ${runs}\n`,
+);
+console.log(formatTable(results));
