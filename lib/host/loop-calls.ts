@@ -5,6 +5,7 @@ const ioctl = libcFunction("int ioctl(int, unsigned long, void *)");
 const ioctlNumber = libcFunction("int ioctl(int, unsigned long, long)");
 const mknod = libcFunction("int mknod(const char *, unsigned int, unsigned long)");
 
+const LOOP_SET_DIRECT_IO = 0x4c08;
 const LOOP_CONFIGURE = 0x4c0a;
 const LOOP_GET_STATUS64 = 0x4c05;
 const LOOP_SET_CAPACITY = 0x4c07;
@@ -51,6 +52,10 @@ export function readLoopStatus(device: number): LoopStatus {
     sizeLimit: info.readBigUInt64LE(32),
     readOnly: (info.readUInt32LE(52) & LO_FLAGS_READ_ONLY) !== 0,
   };
+}
+
+export function stopDirectIo(device: number): void {
+  checked("LOOP_SET_DIRECT_IO", ioctlNumber(device, LOOP_SET_DIRECT_IO, 0));
 }
 
 export function adoptImageSize(device: number): void {

@@ -1,10 +1,26 @@
 // Loop devices of the kernel, which keeps the only list of them that counts.
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from "node:fs";
 import path from "node:path";
 import { Failure } from "../core/failure.ts";
 import { encodePath } from "../core/path-bytes.ts";
 import { errorCode, failureOf } from "./errno.ts";
-import { adoptImageSize, configureLoop, freeLoopNumber, makeNode, readLoopStatus } from "./loop-calls.ts";
+import {
+  adoptImageSize,
+  configureLoop,
+  freeLoopNumber,
+  makeNode,
+  readLoopStatus,
+  stopDirectIo,
+} from "./loop-calls.ts";
 import type { HeldLoopDevice, LoopDevice, LoopDevices } from "./loop-devices.ts";
 
 const SECTOR_BYTES = 512;
@@ -163,7 +179,18 @@ function configure(device: number, image: number): void {
     configureLoop(device, image, { directIo: true });
   } catch (error) {
     if (errorCode(error) !== "EINVAL") throw error;
-    configureLoop(device, image, { directIo: false });
+    return configureLoop(device, image, { directIo: false });
+  }
+  // Some file systems agree to direct I/O and then fail at each read and write: overlayfs over tmpfs does.
+  if (!canRead(device)) stopDirectIo(device);
+}
+
+function canRead(device: number): boolean {
+  try {
+    readSync(device, Buffer.alloc(SECTOR_BYTES), 0, SECTOR_BYTES, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

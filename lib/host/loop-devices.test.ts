@@ -93,9 +93,12 @@ describe.runIf(privileged)("on this kernel", () => {
   it("LinuxLoopDevices.attach() carries what is written to the device into the image", async () => {
     using device = await bench.loops.attach(image);
     const fd = openSync(device.path, "r+");
-    writeSync(fd, Buffer.alloc(4096, "larder"), 0, 4096, MIB);
-    fsyncSync(fd);
-    closeSync(fd);
+    try {
+      writeSync(fd, Buffer.alloc(4096, "larder"), 0, 4096, MIB);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
     expect(
       readFileSync(image)
         .subarray(MIB, MIB + 12)

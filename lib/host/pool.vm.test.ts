@@ -1,81 +1,29 @@
 // The pool, with real quotas: an XFS image on the machine's XFS.
-import {
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import path from "node:path";
+import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { execa } from "execa";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
-import { BlockingThreads } from "./blocking.ts";
-import { LinuxLoopDevices } from "./loop-devices.linux.ts";
-import { LinuxMounts } from "./mounts.linux.ts";
-import { type PoolBench, poolsContract } from "./pool.contract.ts";
+import { poolsContract } from "./pool.contract.ts";
 import { LinuxPools } from "./pool.linux.ts";
 import type { PoolStep } from "./pool.ts";
-import { openProcesses } from "./processes.linux.ts";
 import { linuxQuotas } from "./quotas.linux.ts";
+import { type LinuxPoolBench, openPoolBench } from "./testing/pool-bench.ts";
 
 const MIB = 1024 * 1024;
-const blocking = new BlockingThreads({ patienceMs: 1000 });
-const mounts = new LinuxMounts(blocking);
-const loops = new LinuxLoopDevices();
-const deps = { loops, mounts, quotas: linuxQuotas, processes: openProcesses() };
+const xfs = process.env["LARDER_VM_XFS"] ?? "";
 
-afterAll(() => blocking[Symbol.asyncDispose]());
-
-async function openBench() {
-  const root = mkdtempSync(path.join(process.env["LARDER_VM_XFS"] ?? "", "pools-"));
-  const image = path.join(root, "pool.xfs");
-  const mountPoint = path.join(root, "pool");
-  const mountCount = async () => (await mounts.at(mountPoint)).length;
-  const reboot = async () => {
-    while (await mounts.unmount(mountPoint));
-    const device = async () => (existsSync(image) ? await loops.find(image) : undefined);
-    await expect.poll(device, { timeout: 60_000, interval: 20 }).toBeUndefined();
-  };
-  const bench = {
-    root,
-    pools: new LinuxPools(deps),
-    image,
-    mountPoint,
-    write: (name, text) => writeFileSync(path.join(mountPoint, name), text, { flush: true }),
-    read: (name) => readFileSync(path.join(mountPoint, name), "utf8"),
-    async mountedBytes() {
-      if ((await mountCount()) === 0) return undefined;
-      const { blocks, bsize } = statfsSync(mountPoint);
-      return blocks * bsize;
-    },
-    mountCount,
-    imageExists: () => existsSync(image) || existsSync(`${image}.new`),
-    reboot,
-    async [Symbol.asyncDispose]() {
-      await reboot();
-      rmSync(root, { recursive: true });
-    },
-  } satisfies PoolBench & { readonly root: string };
-  return bench;
-}
-
-poolsContract("Linux", openBench);
+poolsContract("Linux", async () => openPoolBench(xfs));
 
 describe("LinuxPools", () => {
-  let bench: Awaited<ReturnType<typeof openBench>>;
+  let bench: LinuxPoolBench;
   const request = (bytes = 320 * MIB) => ({
     image: bench.image,
     mountPoint: bench.mountPoint,
     bytes,
     floorBytes: MIB,
   });
-  beforeEach(async () => {
-    bench = await openBench();
+  beforeEach(() => {
+    bench = openPoolBench(xfs);
   });
   afterEach(() => bench[Symbol.asyncDispose]());
 
@@ -101,9 +49,9 @@ describe("LinuxPools", () => {
 
   it("open() finds a device that is still attached, and mounts it again", async () => {
     const { device } = await bench.pools.open(request());
-    using _ = await loops.attach(bench.image);
-    expect(await mounts.unmount(bench.mountPoint)).toBe(true);
-    expect((await new LinuxPools(deps).open(request())).device).toBe(device);
+    using _ = await bench.deps.loops.attach(bench.image);
+    expect(await bench.deps.mounts.unmount(bench.mountPoint)).toBe(true);
+    expect((await new LinuxPools(bench.deps).open(request())).device).toBe(device);
     expect(await bench.mountCount()).toBe(1);
   });
 
@@ -119,7 +67,7 @@ describe("LinuxPools", () => {
   ];
   it.each(steps)("open() cut short when %s comes to the same end when repeated", async (last) => {
     const cut = new LinuxPools({
-      ...deps,
+      ...bench.deps,
       onStep: (step) => {
         if (step === last) throw new Error(`cut after ${step}`);
       },
@@ -136,7 +84,7 @@ describe("LinuxPools", () => {
     async (last) => {
       await bench.pools.open(request());
       const cut = new LinuxPools({
-        ...deps,
+        ...bench.deps,
         onStep: (step) => {
           if (step === last) throw new Error(`cut after ${step}`);
         },
@@ -191,7 +139,7 @@ describe("LinuxPools", () => {
       const error: unknown = await bench.pools.open(wanted).catch((error: unknown) => error);
       expect(isFailure(error, "corrupt")).toBe(true);
       expect(existsSync(image)).toBe(true);
-      await expect.poll(async () => await loops.find(image), { timeout: 60_000 }).toBeUndefined();
+      await expect.poll(async () => await bench.deps.loops.find(image), { timeout: 60_000 }).toBeUndefined();
     };
     writeFileSync(`${bench.root}/noise`, Buffer.alloc(MIB, 7));
     await refused(`${bench.root}/noise`);

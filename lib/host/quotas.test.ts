@@ -1,11 +1,14 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
 import { quotasContract } from "./quotas.contract.ts";
 import { MemoryQuotas } from "./quotas.fake.ts";
 import { linuxQuotas } from "./quotas.linux.ts";
 import { quotaRemedies } from "./quotas.ts";
+import { type LinuxPoolBench, openPoolBench } from "./testing/pool-bench.ts";
+import { openQuotaBench } from "./testing/quota-bench.ts";
 
 quotasContract("memory twin", () => {
   const quotas = new MemoryQuotas();
@@ -80,3 +83,26 @@ describe("linuxQuotas on a file system that is not XFS", () => {
 function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
+
+/** A small pool, where this kernel has quotas and the test may make one. */
+async function openXfsHere(): Promise<LinuxPoolBench | undefined> {
+  if (process.getuid?.() !== 0 || !existsSync("/dev/loop-control")) return undefined;
+  const bench = openPoolBench(os.tmpdir());
+  const { image, mountPoint } = bench;
+  try {
+    await bench.pools.open({ image, mountPoint, bytes: 320 * 1024 * 1024, floorBytes: 0 });
+    return bench;
+  } catch (error) {
+    await bench[Symbol.asyncDispose]();
+    // No quotas, no mkfs.xfs, no room: then the machine of tools/vm is where this is tested.
+    if (isFailure(error)) return undefined;
+    throw error;
+  }
+}
+
+const here = await openXfsHere();
+
+describe.runIf(here !== undefined)("on this kernel", () => {
+  afterAll(() => here?.[Symbol.asyncDispose]());
+  quotasContract("XFS", () => openQuotaBench(here?.mountPoint ?? ""));
+});

@@ -4,20 +4,11 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { quotasContract } from "./quotas.contract.ts";
 import { linuxQuotas } from "./quotas.linux.ts";
+import { openQuotaBench } from "./testing/quota-bench.ts";
 
 const xfs = process.env["LARDER_VM_XFS"] ?? "";
 
-quotasContract("XFS", () => {
-  const root = mkdtempSync(path.join(xfs, "contract-"));
-  return {
-    quotas: linuxQuotas,
-    root,
-    makeDirectory: (target) => mkdirSync(target),
-    writeFile: (target, bytes) => writeFileSync(target, Buffer.alloc(bytes, 1), { flush: true }),
-    remove: (target) => rmSync(target, { recursive: true }),
-    dispose: () => rmSync(root, { recursive: true }),
-  };
-});
+quotasContract("XFS", () => openQuotaBench(xfs));
 
 describe("linuxQuotas on XFS", () => {
   const MIB = 1024 * 1024;
