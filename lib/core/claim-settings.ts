@@ -4,7 +4,7 @@ import type { Fields } from "./fields.ts";
 import { formatPlatform, type Platform, parsePlatform } from "./platform.ts";
 import { formatReference, parseReference, type Reference } from "./reference.ts";
 
-const cachePolicies = ["pull", "push", "pull-push", "discard"] as const;
+export const cachePolicies = ["pull", "push", "pull-push", "discard"] as const;
 export type CachePolicy = (typeof cachePolicies)[number];
 
 /** The Cache of a claim: where it lives, and under which key. */

@@ -31,5 +31,6 @@ describe("formatSettings()", () => {
     expect(lines.slice(0, 2)).toEqual(["| name | default | meaning |", "|---|---|---|"]);
     expect(lines[2]).toMatch(/^\| `reference` \| – \| The artifact/);
     expect(lines.every((line) => line.split("|").length === 5)).toBe(true);
+    expect(formatSettings("claim")).toContain("| `push-deadline` | `24h` | How long");
   });
 });

@@ -1,11 +1,12 @@
 // The table of settings that the README shows, made from the schemas that check them.
 import { z } from "zod";
+import { claimParameters } from "./claim-schema.ts";
 import { nodeEnvironment } from "./node.ts";
 import { nodeFile } from "./node-file.ts";
 import { volumeAttributes } from "./volume.ts";
 
 export type SettingsRow = {
-  readonly where: "environment" | "file" | "volume";
+  readonly where: "environment" | "file" | "volume" | "claim";
   readonly name: string;
   /** As one would write it; "" where there is none. */
   readonly byDefault: string;
@@ -18,6 +19,7 @@ export function settingsTable(): readonly SettingsRow[] {
     ...rowsOf("environment", nodeEnvironment),
     ...rowsOf("file", nodeFile),
     ...rowsOf("volume", volumeAttributes),
+    ...rowsOf("claim", claimParameters),
   ];
 }
 
