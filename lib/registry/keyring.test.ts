@@ -71,9 +71,7 @@ const usersOf = (accesses: Awaited<ReturnType<ReturnType<typeof open>>>) =>
 
 describe("Keyring", () => {
   it("accessesFor() gives one without credentials where nobody has any", async () => {
-    expect(await open()("quay.io/acme/app:v1")).toEqual([
-      { host: "quay.io", repository: "acme/app", plainHttp: false, insecure: false },
-    ]);
+    expect(await open()("quay.io/acme/app:v1")).toEqual([{ host: "quay.io", repository: "acme/app" }]);
   });
 
   it("accessesFor() gives what fits of a pull secret, the most specific first, naming the secret", async () => {
@@ -124,6 +122,12 @@ describe("Keyring", () => {
     expect(await ask("quay.io/a", docker({ "quay.io": "u" }))).toMatchObject([
       { plainHttp: true, insecure: true },
     ]);
+  });
+
+  it("accessesFor() says nothing of it where the settings do not, so that hosts.toml and loopback have their say", async () => {
+    const ask = open({}, '[{ match: "quay.io" }, { match: "tls.example", plainHttp: false }]');
+    expect(await ask("quay.io/a")).toEqual([{ host: "quay.io", repository: "a" }]);
+    expect(await ask("tls.example/a")).toEqual([{ host: "tls.example", repository: "a", plainHttp: false }]);
   });
 
   it("accessesFor() passes over what the kubelet adds to the secrets", async () => {

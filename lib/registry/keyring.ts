@@ -48,7 +48,7 @@ export function openKeyring(deps: KeyringDeps, settings: KeyringSettings): Keyri
     async accessesFor(reference, secrets, secretName) {
       const { host, repository } = reference;
       const registry = registryFor(settings.registries, host);
-      const transport = { plainHttp: registry?.plainHttp === true, insecure: registry?.insecure === true };
+      const transport = transportOf(registry);
       const sources = [
         () => fromSecrets(reference, secrets, secretName),
         () => fromNode(deps, registry),
@@ -60,6 +60,14 @@ export function openKeyring(deps: KeyringDeps, settings: KeyringSettings): Keyri
       }
       return [{ host, repository, ...transport }];
     },
+  };
+}
+
+/** Only what the settings say: where they are silent, hosts.toml and the kind of host decide. */
+function transportOf(registry: RegistrySettings | undefined): Pick<Access, "plainHttp" | "insecure"> {
+  return {
+    ...(registry?.plainHttp === undefined ? {} : { plainHttp: registry.plainHttp }),
+    ...(registry?.insecure === true ? { insecure: true } : {}),
   };
 }
 
