@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { directory, entry, file, hardlink, pax, symlink, tar } from "../../testing/tar-bytes.ts";
 import { Directory } from "../host/directory.ts";
 import { listXattrs } from "../host/xattrs.ts";
 import { assembleLayers, cloneTree } from "./clone-tree.ts";
 import { settleLayer } from "./settle.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
-import { directory, entry, file, hardlink, pax, symlink, tar } from "./testing/tar-bytes.ts";
 import type { Unpacked } from "./unpacker.ts";
 
 let scratch: Scratch;

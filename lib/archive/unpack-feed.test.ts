@@ -2,13 +2,13 @@ import fs from "node:fs";
 import path from "node:path";
 import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { directory, entry, file, hardlink, longName, pax, symlink, tar } from "../../testing/tar-bytes.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure, type Reason } from "../core/failure.ts";
 import { Directory } from "../host/directory.ts";
 import { listXattrs, readXattr } from "../host/xattrs.ts";
 import { FeedProgress } from "./feed-progress.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
-import { directory, entry, file, hardlink, longName, pax, symlink, tar } from "./testing/tar-bytes.ts";
 import { unpackFeed } from "./unpack-feed.ts";
 import type { UnpackJob } from "./unpacker.ts";
 

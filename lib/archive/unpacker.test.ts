@@ -1,11 +1,11 @@
 import fs from "node:fs";
 import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { file, hardlink, pax, tar } from "../../testing/tar-bytes.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { FeedProgress } from "./feed-progress.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
-import { file, hardlink, pax, tar } from "./testing/tar-bytes.ts";
 import { openUnpacker } from "./unpacker.ts";
 
 let scratch: Scratch;
