@@ -1,5 +1,5 @@
 // Files for the story to tell about, and looks at what became of them.
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 /** `count` small text files, fifty a folder, the same bytes every time. */
@@ -28,12 +28,4 @@ export async function countFiles(
 
 export function bytesOf(bytes: number): string {
   return bytes < 1_000_000 ? `${Math.round(bytes / 1_000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
-}
-
-export async function mountsUnder(folder: string): Promise<readonly string[]> {
-  const table = await readFile("/proc/self/mountinfo", "utf8");
-  return table
-    .split("\n")
-    .map((line) => line.split(" ")[4] ?? "")
-    .filter((target) => target.startsWith(`${folder}/`));
 }

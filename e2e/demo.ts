@@ -5,8 +5,9 @@ import path from "node:path";
 import { execa } from "execa";
 import { openRealRegistry, type RealRegistry, registryUser } from "../testing/real-registry.ts";
 import { tool } from "../testing/tool.ts";
-import { bytesOf, countFiles, makeFolders, mountsUnder } from "./demo-files.ts";
+import { bytesOf, countFiles, makeFolders } from "./demo-files.ts";
 import { writeImageLayout } from "./image.ts";
+import { mountsUnder } from "./mounts.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
 import { type PodVolume, podVolume, pullSecret } from "./volume.ts";
 
@@ -142,7 +143,9 @@ async function takeDown(plugin: Plugin, volumes: readonly PodVolume[]): Promise<
   const status = await step("the plugin: SIGTERM", () => plugin.stop());
   say(`    ${left.length} mounts left, exit status ${status}`);
   if (left.length > 0 || status !== 0)
-    throw new Error(`something was left behind: ${left.join(", ") || `status ${status}`}`);
+    throw new Error(
+      `something was left behind: ${left.map(({ target }) => target).join(", ") || `status ${status}`}`,
+    );
 }
 
 const folder = await mkdtemp(path.join(os.tmpdir(), "larder-demo-"));

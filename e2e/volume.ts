@@ -14,22 +14,28 @@ export type PodRequest = {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly id?: string;
   readonly pod?: string;
+  /** Of a PersistentVolume that somebody wrote by hand, in place of one of the pod's own. */
+  readonly persistent?: boolean;
+  /** In place of the path that the kubelet would name. */
+  readonly target?: string;
 };
 
 let count = 0;
 
-/** An inline volume of a pod of its own; nothing is mounted until `publish`. */
+/** A volume of a pod of its own; nothing is mounted until `publish`. */
 export async function podVolume(plugin: Plugin, request: PodRequest): Promise<PodVolume> {
-  const { pod, target } = await plugin.target(request.pod);
+  const { pod, target: usual } = await plugin.target(request.pod);
+  const target = request.target ?? usual;
   const id = request.id ?? `csi-${process.pid}-${++count}`;
   const context = {
-    "csi.storage.k8s.io/ephemeral": "true",
+    "csi.storage.k8s.io/ephemeral": String(request.persistent !== true),
     "csi.storage.k8s.io/pod.uid": pod,
     "csi.storage.k8s.io/pod.name": "pod",
     "csi.storage.k8s.io/pod.namespace": "default",
     ...request.attributes,
   };
-  const capability = { mount: {}, access_mode: { mode: "SINGLE_NODE_WRITER" } };
+  const mode = request.persistent === true ? "MULTI_NODE_READER_ONLY" : "SINGLE_NODE_WRITER";
+  const capability = { mount: {}, access_mode: { mode } };
   return {
     id,
     target,
