@@ -1,8 +1,10 @@
 // The ways in which the registry double misbehaves, and how each of them looks on the wire.
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Reply, send } from "./wire.ts";
 
-export type Misbehaviour =
+export type Misbehaviour = AnswerFault | UploadFault;
+
+type AnswerFault =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   /** Takes the request and never answers. */
   | { readonly kind: "hang" }
@@ -24,8 +26,11 @@ export type Misbehaviour =
   | { readonly kind: "not-http" }
   | { readonly kind: "redirect"; readonly to: string };
 
+/** Takes so many bytes of what is sent to it, and then breaks the connection off. */
+type UploadFault = { readonly kind: "cut-upload"; readonly after: number };
+
 /** Sends the reply, spoilt. */
-export function sendSpoilt(response: ServerResponse, reply: Reply, fault: Misbehaviour): void {
+export function sendSpoilt(response: ServerResponse, reply: Reply, fault: AnswerFault): void {
   switch (fault.kind) {
     case "hang":
       return;
@@ -64,6 +69,17 @@ export function sendSpoilt(response: ServerResponse, reply: Reply, fault: Misbeh
     case "length":
       sendOfLength(response, reply, fault);
   }
+}
+
+/** Reads so many bytes and dies. */
+export async function cutUpload(request: IncomingMessage, after: number): Promise<void> {
+  const { socket } = request;
+  let seen = 0;
+  for await (const chunk of request) {
+    seen += (chunk as Uint8Array).length;
+    if (seen >= after) break;
+  }
+  socket.destroy();
 }
 
 function sendOfLength(response: ServerResponse, reply: Reply, fault: { by: number; told: boolean }): void {

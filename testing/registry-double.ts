@@ -4,8 +4,9 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
 import { type Digest, digestOf } from "../lib/core/digest.ts";
-import { type Misbehaviour, sendSpoilt } from "./faults.ts";
+import { cutUpload, type Misbehaviour, sendSpoilt } from "./faults.ts";
 import { type DoubleAuth, Guard } from "./guard.ts";
+import { PushSide } from "./push-side.ts";
 import { type Asked, json, type Reply, rangeReply, send } from "./wire.ts";
 
 export type DoubleOptions = {
@@ -26,6 +27,8 @@ export class RegistryDouble implements AsyncDisposable {
   ignoreRanges = false;
   readonly #blobs = new Map<Digest, Uint8Array>();
   readonly #manifests = new Map<string, { readonly bytes: Uint8Array; readonly mediaType: string }>();
+  /** What is written to it, and how it spoils that. */
+  readonly pushes = new PushSide({ blobs: this.#blobs, manifests: this.#manifests });
   readonly #rules: Rule[] = [];
   readonly #sent = new Map<Digest, number>();
   readonly #server: http.Server;
@@ -98,6 +101,11 @@ export class RegistryDouble implements AsyncDisposable {
     this.#rules.push({ matches, left: times, fault });
   }
 
+  /** Behaves from now on. */
+  mend(): void {
+    this.#rules.length = 0;
+  }
+
   /** How often something whose path contains `part` was asked for. */
   count(part: string): number {
     return this.asked.filter(({ path }) => path.includes(part)).length;
@@ -130,10 +138,15 @@ export class RegistryDouble implements AsyncDisposable {
     response.on("close", () => {
       this.#atOnce -= 1;
     });
+    const rule = this.#rules.find(({ matches, left }) => left > 0 && matches(asked));
+    if (rule?.fault.kind === "cut-upload") {
+      rule.left -= 1;
+      return await cutUpload(request, rule.fault.after);
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array));
-    const reply = this.#reply(asked, url, Buffer.concat(chunks).toString());
-    const rule = this.#rules.find(({ matches, left }) => left > 0 && matches(asked));
+    const refused = rule?.fault.kind === "status" && asked.method !== "GET" && asked.method !== "HEAD";
+    const reply = refused ? json(500, {}) : this.#reply(asked, url, Buffer.concat(chunks));
     if (rule !== undefined) {
       rule.left -= 1;
       return sendSpoilt(response, reply, rule.fault);
@@ -141,10 +154,12 @@ export class RegistryDouble implements AsyncDisposable {
     send(response, reply);
   }
 
-  #reply(asked: Asked, url: URL, body: string): Reply {
-    if (url.pathname === "/token") return json(...this.guard.grant(asked, url, body));
+  #reply(asked: Asked, url: URL, body: Buffer): Reply {
+    if (url.pathname === "/token") return json(...this.guard.grant(asked, url, body.toString()));
     const refusal = this.guard.refusal(asked);
     if (refusal !== undefined) return json(...refusal);
+    const written = this.pushes.reply(asked, url, body);
+    if (written !== undefined) return written;
     const [, kind, name] = /^\/.*\/(manifests|blobs)\/([^/]+)$/.exec(url.pathname) ?? [];
     if (kind === "manifests") return this.#manifestReply(name ?? "");
     if (kind === "blobs") return this.#blobReply(name as Digest, asked);

@@ -1,12 +1,14 @@
 // The reader over HTTP: puts the parts of this room together, and turns their faults into Failures.
 import { setMaxListeners } from "node:events";
 import type { Access } from "../core/access.ts";
-import type { Digest } from "../core/digest.ts";
+import { type Digest, digestOf, parseDigest } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import { type AskDeps, isAlive } from "./ask.ts";
 import { type BlobDeps, bringBlob } from "./blob.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Fault, failureOf } from "./fault.ts";
+import { heldAt } from "./holdings.ts";
 import type { HostBook } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
@@ -15,6 +17,7 @@ import { type PersistDeps, persist } from "./persist.ts";
 import type { BlobSink, FetchedManifest, Reader, Resolved, WantedBlob } from "./reader.ts";
 import { type Party, Tokens } from "./tokens.ts";
 import { Transport, type TransportOptions } from "./transport.ts";
+import type { BlobName, Held, Standing, Upstream } from "./upstream.ts";
 
 export type ReaderOptions = PersistDeps & {
   readonly hosts: HostBook;
@@ -22,11 +25,11 @@ export type ReaderOptions = PersistDeps & {
   readonly timeouts?: TransportOptions;
 };
 
-export function openReader(options: ReaderOptions): Reader {
+export function openReader(options: ReaderOptions): Reader & Upstream {
   return new HttpReader(options);
 }
 
-class HttpReader implements Reader {
+class HttpReader implements Reader, Upstream {
   readonly #options: ReaderOptions;
   readonly #transport: Transport;
   readonly #closing = new AbortController();
@@ -77,6 +80,31 @@ class HttpReader implements Reader {
       async (party, within) => await proveAt(this.#ask, { party, digest }, within),
       signal,
     );
+  }
+
+  async holds(access: Access, blob: BlobName, signal: AbortSignal): Promise<Held> {
+    const { upstream } = await this.#options.hosts.hostsFor(access);
+    return await this.#fromAny(
+      { access, endpoints: [upstream], what: `ask for the blob ${blob.digest} of ${nameOf(access)}` },
+      async (party, within) => await heldAt(this.#ask, { party, blob }, within),
+      signal,
+    );
+  }
+
+  async standing(access: Access, name: string, signal: AbortSignal): Promise<Standing | undefined> {
+    const { upstream } = await this.#options.hosts.hostsFor(access);
+    const digest = name.includes(":") ? parseDigest(name) : undefined;
+    try {
+      const { bytes, mediaType } = await this.#fromAny(
+        { access, endpoints: [upstream], what: `ask for ${nameOf(access)}${digest ? "@" : ":"}${name}` },
+        async (party, within) => await fetchManifestAt(this.#ask, { party, name, digest }, within),
+        signal,
+      );
+      return { digest: digestOf(bytes), bytes, mediaType };
+    } catch (error) {
+      if (isFailure(error, "not-found")) return undefined;
+      throw error;
+    }
   }
 
   async fetchBlob(access: Access, blob: WantedBlob, sink: BlobSink, signal: AbortSignal): Promise<void> {

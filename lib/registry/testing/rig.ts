@@ -4,8 +4,10 @@ import { HostBook, type RegistrySettings } from "../hosts.ts";
 import { DEFAULT_LIMITS, type LimitOptions, Limits } from "../limits.ts";
 import type { Retry } from "../observe.ts";
 import { openReader } from "../open-reader.ts";
+import type { PersistDeps } from "../persist.ts";
 import type { Reader } from "../reader.ts";
 import type { TransportOptions } from "../transport.ts";
+import type { Upstream } from "../upstream.ts";
 
 export type RigOptions = {
   readonly registries?: readonly RegistrySettings[];
@@ -21,19 +23,13 @@ export class Rig implements AsyncDisposable {
   readonly retries: Retry[] = [];
   readonly dead: string[] = [];
   readonly bytesBy = new Map<string, number>();
-  readonly reader: Reader;
+  readonly reader: Reader & Upstream;
+  /** The clock, for what else waits. */
+  readonly patience: PersistDeps;
 
   constructor(options: RigOptions = {}) {
     const files = options.files ?? {};
-    this.reader = openReader({
-      hosts: new HostBook({
-        registries: options.registries ?? [],
-        ...(options.files === undefined ? {} : { directory: "/certs.d" }),
-        readText: async (file) => files[file],
-        now: () => this.now,
-      }),
-      limits: new Limits({ ...DEFAULT_LIMITS, ...options.limits }),
-      ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+    this.patience = {
       now: () => this.now,
       random: () => 0.5,
       sleep: async (ms, signal) => {
@@ -46,6 +42,17 @@ export class Rig implements AsyncDisposable {
         retry: (retry) => this.retries.push(retry),
         deadMirror: (host) => this.dead.push(host),
       },
+    };
+    this.reader = openReader({
+      ...this.patience,
+      hosts: new HostBook({
+        registries: options.registries ?? [],
+        ...(options.files === undefined ? {} : { directory: "/certs.d" }),
+        readText: async (file) => files[file],
+        now: () => this.now,
+      }),
+      limits: new Limits({ ...DEFAULT_LIMITS, ...options.limits }),
+      ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     });
   }
 

@@ -1,0 +1,90 @@
+// Moves a Cache's key to the version just pushed, unless a newer one is there, whoever else is moving it.
+import { digestOf } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { type Manifest, parseManifest } from "../core/manifest.ts";
+import { insist } from "./insist.ts";
+import { putTag } from "./put-manifest.ts";
+import type { Standing } from "./upstream.ts";
+import { type Key, type KeyOutcome, nameOf, type PushDeps, type Version, type Watch } from "./version.ts";
+
+/** As many others as may get in between before it is left to the next call. */
+const MOST_ROUNDS = 8;
+
+type Contest = Version & { readonly key: Key };
+
+/**
+ * Registries have no compare-and-swap. But whoever moves a key has tagged a version before and looks for newer ones
+ * after: so the last to move it sees them all, and the newest has the key in the end.
+ */
+export async function moveKey(deps: PushDeps, version: Contest, watch: Watch): Promise<KeyOutcome> {
+  const { access, key, manifest } = version;
+  const { signal } = watch;
+  const own = digestOf(manifest.bytes);
+  const head = await deps.upstream.standing(access, key.tag, signal);
+  if (head !== undefined && head.digest !== own && isNewer(key, head))
+    return { state: "superseded", by: head.digest };
+  if (head?.digest !== own) await putTag(deps, { access, manifest, tag: key.tag }, signal);
+  await watch.onStep?.("key-tag");
+  const last = await settle(deps, version, signal);
+  await watch.onStep?.("key-checked");
+  if (last !== own) return { state: "superseded", by: last };
+  return head === undefined || head.digest === own
+    ? { state: "moved" }
+    : { state: "moved", previous: head.digest };
+}
+
+/** Until the key points at the newest version of all that are tagged; resolves to that. */
+async function settle(deps: PushDeps, version: Contest, signal: AbortSignal): Promise<Standing["digest"]> {
+  const { access, key, manifest } = version;
+  for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    const newest = await newestOf(deps, version, signal);
+    const wanted = newest ?? manifest;
+    const digest = digestOf(wanted.bytes);
+    const head = await deps.upstream.standing(access, key.tag, signal);
+    if (head?.digest === digest) return digest;
+    // Newer than this one without a version's tag: whoever moved it looks for the newest in turn.
+    if (newest === undefined && head !== undefined && isNewer(key, head)) return head.digest;
+    await putTag(deps, { access, manifest: wanted, tag: key.tag }, signal);
+  }
+  throw new Failure(
+    "unavailable",
+    `Cannot move ${nameOf(access)}:${key.tag}: others move it all the time; it is tried again later`,
+  );
+}
+
+async function newestOf(
+  deps: PushDeps,
+  { access, key }: Contest,
+  signal: AbortSignal,
+): Promise<Standing | undefined> {
+  const list = async () => await deps.oras.listTags(access, { signal });
+  const tags = await insist(deps, access.host, list, signal).catch((error: unknown) => {
+    // Some let nobody list tags: then the moving tag alone has to tell.
+    const isRefused = ["denied", "unsupported", "not-found", "invalid"].some(
+      (reason) => isFailure(error) && error.reason === reason,
+    );
+    if (isRefused) return [];
+    throw error;
+  });
+  for (const tag of key.newerTags(tags)) {
+    const found = await deps.upstream.standing(access, tag, signal);
+    if (found !== undefined && isNewer(key, found)) return found;
+  }
+  return undefined;
+}
+
+/** What is no manifest of ours has no right to the key. */
+function isNewer(key: Key, { bytes, mediaType }: Standing): boolean {
+  const manifest = readManifest(bytes, mediaType);
+  return manifest !== undefined && key.isNewer(manifest);
+}
+
+function readManifest(bytes: Uint8Array, mediaType: string): Manifest | undefined {
+  try {
+    const parsed = parseManifest(bytes, { mediaType });
+    return parsed.kind === "manifest" ? parsed : undefined;
+  } catch (error) {
+    if (isFailure(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,99 @@
+// Makes sure that a manifest stands in a registry, under its digest or under a tag.
+import type { Access } from "../core/access.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { insist } from "./insist.ts";
+import type { PushDeps, Version } from "./version.ts";
+import { nameOf } from "./version.ts";
+
+type Placed = {
+  readonly access: Access;
+  readonly manifest: Version["manifest"];
+};
+
+/** Under its digest. `blobs-missing` where the registry lacks a blob that it names. */
+export async function putManifest(
+  deps: PushDeps,
+  { access, manifest }: Placed,
+  signal: AbortSignal,
+): Promise<"stands" | "blobs-missing"> {
+  const digest = digestOf(manifest.bytes);
+  const found = await standingOrBroken(deps, { access, digest }, signal);
+  if (found === "whole") return "stands";
+  // ORAS sends no manifest that a registry claims to have.
+  if (found === "broken") await deleteBroken(deps, { access, digest }, signal);
+  try {
+    await put(deps, { access, manifest }, digest, signal);
+    return "stands";
+  } catch (error) {
+    if (isFailure(error, "not-found")) return "blobs-missing";
+    throw error;
+  }
+}
+
+/** Under a tag, wherever that points now. Failure: conflict, where the registry lets it point nowhere else. */
+export async function putTag(
+  deps: PushDeps,
+  { access, manifest, tag }: Placed & { readonly tag: string },
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await put(deps, { access, manifest }, tag, signal);
+  } catch (error) {
+    // A registry with immutable tags may refuse even what is so already.
+    const found = await deps.upstream.standing(access, tag, signal);
+    if (found?.digest === digestOf(manifest.bytes)) return;
+    if (isFailure(error, "not-found")) throw lostMeanwhile({ access, tag }, error);
+    if (!isFailure(error, "invalid") && !isFailure(error, "conflict")) throw error;
+    const why =
+      found === undefined
+        ? "the registry refuses the tag, although it took the manifest; check its rules for tags"
+        : `the registry lets it not be moved from ${found.digest}; allow this tag to be moved, or use another repository`;
+    throw new Failure("conflict", `Cannot tag ${nameOf(access)}:${tag}: ${why}`, { cause: error });
+  }
+}
+
+/** Not as not-found: to whoever deletes a volume that would sound like done. */
+function lostMeanwhile(at: { readonly access: Access; readonly tag: string }, cause: unknown): Failure {
+  return new Failure(
+    "unavailable",
+    `Cannot tag ${nameOf(at.access)}:${at.tag}: the registry has lost a blob that it had a moment ago; it is sent again later`,
+    { cause },
+  );
+}
+
+/** Whether the manifest stands whole under its digest. */
+export async function standingOrBroken(
+  deps: PushDeps,
+  { access, digest }: { readonly access: Access; readonly digest: Digest },
+  signal: AbortSignal,
+): Promise<"whole" | "none" | "broken"> {
+  try {
+    return (await deps.upstream.standing(access, digest, signal)) === undefined ? "none" : "whole";
+  } catch (error) {
+    if (isFailure(error, "denied")) return "none";
+    if (isFailure(error, "corrupt")) return "broken";
+    throw error;
+  }
+}
+
+async function put(
+  deps: PushDeps,
+  { access, manifest }: Placed,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const push = async () => await deps.oras.pushManifest(access, { ...manifest, name }, { signal });
+  await insist(deps, access.host, push, signal);
+}
+
+async function deleteBroken(
+  deps: PushDeps,
+  { access, digest }: { readonly access: Access; readonly digest: Digest },
+  signal: AbortSignal,
+): Promise<void> {
+  const remove = async () => await deps.oras.deleteManifest(access, digest, { signal });
+  await insist(deps, access.host, remove, signal).catch((error: unknown) => {
+    if (!isFailure(error)) throw error;
+  });
+}

@@ -1,0 +1,56 @@
+// Makes sure that a registry has one of this node's blobs, sending it only where it lacks it.
+import type { Access } from "../core/access.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { insist } from "./insist.ts";
+import type { BlobName, Held } from "./upstream.ts";
+import { nameOf, type OwnBlob, type PushDeps } from "./version.ts";
+
+/** How many bytes were sent: none where it has them. Not checked afterwards; whoever tags asks again. */
+export async function sendBlob(
+  deps: PushDeps,
+  { access, blob }: { readonly access: Access; readonly blob: OwnBlob },
+  signal: AbortSignal,
+): Promise<number> {
+  const held = await heldOrUnseen(deps, { access, blob }, signal);
+  if (held === "whole") return 0;
+  if (held === "broken") await deleteBroken(deps, { access, blob }, signal);
+  const push = async () => await deps.oras.pushBlob(access, blob, blob.content, { signal });
+  try {
+    await insist(deps, access.host, push, signal);
+  } catch (error) {
+    if (!isFailure(error, "not-found")) throw error;
+    // Not as not-found: to whoever deletes a volume that would sound like done.
+    throw new Failure(
+      "unavailable",
+      `Cannot push to ${nameOf(access)}: the registry has no such repository and makes none by itself; create it there`,
+      { cause: error },
+    );
+  }
+  return blob.size;
+}
+
+/** A registry may deny all knowledge of a repository until the first push makes it; whether it may be made, the push finds out. */
+export async function heldOrUnseen(
+  deps: PushDeps,
+  { access, blob }: { readonly access: Access; readonly blob: BlobName },
+  signal: AbortSignal,
+): Promise<Held> {
+  try {
+    return await deps.upstream.holds(access, blob, signal);
+  } catch (error) {
+    if (isFailure(error, "denied")) return "none";
+    throw error;
+  }
+}
+
+/** ORAS sends nothing that a registry claims to have. Where it may not be deleted, the check after the push says so. */
+export async function deleteBroken(
+  deps: PushDeps,
+  { access, blob }: { readonly access: Access; readonly blob: BlobName },
+  signal: AbortSignal,
+): Promise<void> {
+  const remove = async () => await deps.oras.deleteBlob(access, blob.digest, { signal });
+  await insist(deps, access.host, remove, signal).catch((error: unknown) => {
+    if (!isFailure(error)) throw error;
+  });
+}
