@@ -1,0 +1,56 @@
+// Which versions of a key stand before others: for its moving tag, for restore keys, and when old ones go.
+import {
+  compareVersions,
+  keyTag,
+  type TaggedVersion,
+  type Version,
+  versionsByPrefix,
+  versionsOfKey,
+} from "./cache-key.ts";
+import { readVersion } from "./cache-manifest.ts";
+import type { Manifest } from "./manifest.ts";
+
+/** The key as a version contends for it. */
+export function contestKey(key: string, own: Version) {
+  return {
+    tag: keyTag(key),
+    /** Those of newer versions, the newest first. */
+    newerTags: (tags: readonly string[]): readonly string[] =>
+      versionsOfKey(tags, key)
+        .filter((other) => compareVersions(other, own) > 0)
+        .map(({ tag }) => tag),
+    /** Whether that is a newer version of this key, and one that may have it. */
+    isNewer: (manifest: Manifest): boolean => {
+      const other = readVersion(manifest);
+      if (other.key !== key || other.isKeyless || other.version === undefined) return false;
+      return compareVersions(other.version, own) > 0;
+    },
+  };
+}
+
+/** The tags that restore keys may mean: those of the first key before those of the next, the newest first. */
+export function restoreCandidates(
+  tags: readonly string[],
+  restoreKeys: readonly string[],
+): ReadonlyArray<TaggedVersion & { readonly prefix: string }> {
+  return restoreKeys.flatMap((prefix) =>
+    versionsByPrefix(tags, prefix).map((version) => ({ ...version, prefix })),
+  );
+}
+
+/** Whether a candidate's manifest bears its tag out. Trouble becomes no content by way of a restore key either. */
+export function isRestorable(prefix: string, manifest: Manifest): boolean {
+  const { key, version, isKeyless } = readVersion(manifest);
+  return version !== undefined && !isKeyless && key?.startsWith(prefix) === true;
+}
+
+/** Which tags of a key's versions go when the newest `versions` are kept; what the key's own tag names stays. */
+export function planPruning(
+  tags: readonly string[],
+  key: string,
+  versions: number,
+): { readonly doomed: readonly string[]; readonly kept: readonly string[] } {
+  const all = versionsOfKey(tags, key).map(({ tag }) => tag);
+  const head = tags.includes(keyTag(key)) ? [keyTag(key)] : [];
+  return { doomed: all.slice(versions), kept: [...head, ...all.slice(0, versions)] };
+}
