@@ -1,5 +1,10 @@
 // The Identity service: who this driver is, and whether it is ready.
-import type { GetPluginCapabilitiesResponse, GetPluginInfoResponse, ProbeResponse } from "./protocol.ts";
+import type {
+  GetPluginCapabilitiesResponse,
+  GetPluginInfoResponse,
+  PluginCapability,
+  ProbeResponse,
+} from "./protocol.ts";
 import { loadService } from "./protocol.ts";
 import { constant, method, type Service } from "./service.ts";
 
@@ -7,13 +12,23 @@ export type IdentityDeps = {
   readonly driver: string;
   readonly version: string;
   readonly isReady: () => boolean;
+  /** Whether there are claims, and so a Controller service. */
+  readonly claims: boolean;
 };
 
-export function identityService({ driver, version, isReady }: IdentityDeps): Service {
+const CLAIM_CAPABILITIES: readonly PluginCapability[] = [
+  { service: { type: "CONTROLLER_SERVICE" } },
+  { volume_expansion: { type: "ONLINE" } },
+];
+
+export function identityService({ driver, version, isReady, claims }: IdentityDeps): Service {
   const info: GetPluginInfoResponse = { name: driver, vendor_version: version };
   const capabilities: GetPluginCapabilitiesResponse = {
     // The topology that NodeGetInfo states may not be stated without it.
-    capabilities: [{ service: { type: "VOLUME_ACCESSIBILITY_CONSTRAINTS" } }],
+    capabilities: [
+      { service: { type: "VOLUME_ACCESSIBILITY_CONSTRAINTS" } },
+      ...(claims ? CLAIM_CAPABILITIES : []),
+    ],
   };
   return {
     name: "csi.v1.Identity",

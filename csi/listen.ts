@@ -6,10 +6,9 @@ import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import packageFile from "../package.json" with { type: "json" };
 import { openHealth } from "./health.ts";
-import { identityService } from "./identity.ts";
-import { type Journeys, nodeService } from "./node.ts";
 import { openRegistration } from "./registration.ts";
 import { openServer } from "./server.ts";
+import { type Served, servicesOf } from "./services.ts";
 import { openSocket, parseEndpoint } from "./socket.ts";
 
 export type ListenPorts = {
@@ -26,18 +25,13 @@ export interface Listening extends AsyncDisposable {
 }
 
 /** The socket appears last but for what tells of it: who can reach it may call. */
-export async function listen(
-  settings: NodeSettings,
-  ports: ListenPorts,
-  journeys: Journeys,
-): Promise<Listening> {
+export async function listen(settings: NodeSettings, ports: ListenPorts, served: Served): Promise<Listening> {
   const { driver, node, registration: directory, metrics } = settings;
   const { log, clock } = ports;
   const endpoint = parseEndpoint(settings.endpoint);
   const deps = { log, metrics: ports.metrics, now: () => clock.now() };
-  const identity = identityService({ driver, version: packageFile.version, isReady: () => true });
   await using undo = new AsyncDisposableStack();
-  const door = openServer(deps, [identity, nodeService({ driver, node, journeys })]);
+  const door = openServer(deps, servicesOf({ driver, node, version: packageFile.version }, served));
   undo.defer(() => door.close(0));
   const gid = settings.socketGroup;
   const socket = undo.use(

@@ -1,122 +1,170 @@
 // The Node service: translates the kubelet's calls to the journeys and their results back.
-import path from "node:path";
-import { Failure } from "../lib/core/failure.ts";
 import type {
-  AccessMode,
   Call,
-  Capability,
+  Expanded,
+  ExpandRequest,
   PublishRequest,
+  StageRequest,
   StatsRequest,
   UnpublishRequest,
+  UnstageRequest,
   Usage,
   VolumeStats,
 } from "../lib/volumes/requests.ts";
+import { toCapability } from "./capability.ts";
 import type {
+  NodeCapability,
+  NodeExpandVolumeRequest,
+  NodeExpandVolumeResponse,
   NodeGetCapabilitiesResponse,
   NodeGetInfoResponse,
   NodeGetVolumeStatsRequest,
   NodeGetVolumeStatsResponse,
   NodePublishVolumeRequest,
+  NodeStageVolumeRequest,
   NodeUnpublishVolumeRequest,
-  VolumeCapability,
+  NodeUnstageVolumeRequest,
   VolumeUsage,
 } from "./protocol.ts";
 import { loadService } from "./protocol.ts";
-import { constant, method, type Service } from "./service.ts";
+import { constant, type Method, method, type Service } from "./service.ts";
+import { parseMap, parsePath, parseSizeRange } from "./wire-values.ts";
 
-/** What the node can do; lib/volumes does it. */
-export interface Journeys {
+/** What the node can do for any volume; lib/volumes does it. */
+export interface InlineJourneys {
   publish(request: PublishRequest, call: Call): Promise<void>;
   unpublish(request: UnpublishRequest, call: Call): Promise<void>;
   stats(request: StatsRequest, call: Call): Promise<VolumeStats>;
 }
 
-export type NodeDeps = { readonly driver: string; readonly node: string; readonly journeys: Journeys };
+/** And for claims. */
+export interface Journeys extends InlineJourneys {
+  stage(request: StageRequest, call: Call): Promise<void>;
+  unstage(request: UnstageRequest, call: Call): Promise<void>;
+  expand(request: ExpandRequest, call: Call): Promise<Expanded>;
+}
 
-const MODES: ReadonlyMap<unknown, AccessMode> = new Map([
-  ["SINGLE_NODE_WRITER", "single-node-writer"],
-  ["SINGLE_NODE_READER_ONLY", "single-node-reader-only"],
-  ["SINGLE_NODE_SINGLE_WRITER", "single-node-single-writer"],
-  ["SINGLE_NODE_MULTI_WRITER", "single-node-multi-writer"],
-  ["MULTI_NODE_READER_ONLY", "multi-node-reader-only"],
-  ["MULTI_NODE_SINGLE_WRITER", "multi-node-single-writer"],
-  ["MULTI_NODE_MULTI_WRITER", "multi-node-multi-writer"],
-]);
+/** What is not there for want of claims is neither reported nor reached. */
+export type NodeServed =
+  | { readonly claims: false; readonly journeys: InlineJourneys }
+  | { readonly claims: true; readonly journeys: Journeys };
 
-export function nodeService({ driver, node, journeys }: NodeDeps): Service {
+export type NodeDeps = { readonly driver: string; readonly node: string; readonly served: NodeServed };
+
+const CLAIM_CAPABILITIES: ReadonlyArray<NodeCapability["rpc"]["type"]> = [
+  "STAGE_UNSTAGE_VOLUME",
+  "EXPAND_VOLUME",
+  "SINGLE_NODE_MULTI_WRITER",
+  "VOLUME_MOUNT_GROUP",
+];
+
+export function nodeService({ driver, node, served }: NodeDeps): Service {
   const info: NodeGetInfoResponse = {
     node_id: node,
     accessible_topology: { segments: { [`${driver}/node`]: node } },
   };
-  const capabilities: NodeGetCapabilitiesResponse = { capabilities: [{ rpc: { type: "GET_VOLUME_STATS" } }] };
+  const types: NodeCapability["rpc"]["type"][] = [
+    "GET_VOLUME_STATS",
+    ...(served.claims ? CLAIM_CAPABILITIES : []),
+  ];
+  const capabilities: NodeGetCapabilitiesResponse = {
+    capabilities: types.map((type) => ({ rpc: { type } })),
+  };
   return {
     name: "csi.v1.Node",
     definition: loadService("csi.proto", "csi.v1.Node"),
     methods: {
       NodeGetInfo: constant(info),
       NodeGetCapabilities: constant(capabilities),
-      NodePublishVolume: method<NodePublishVolumeRequest>(
-        ["volume_id", "target_path", "volume_capability"],
-        async (request, call) => {
-          await journeys.publish(toPublish(request), call);
-          return {};
-        },
-      ),
-      NodeUnpublishVolume: method<NodeUnpublishVolumeRequest>(
-        ["volume_id", "target_path"],
-        async (request, call) => {
-          await journeys.unpublish(
-            { volumeId: request.volume_id, target: parseTarget(request.target_path) },
-            call,
-          );
-          return {};
-        },
-      ),
-      NodeGetVolumeStats: method<NodeGetVolumeStatsRequest>(
-        ["volume_id", "volume_path"],
-        async ({ volume_id, volume_path }, call) =>
-          toUsage(await journeys.stats({ volumeId: volume_id, path: volume_path }, call)),
-        { quiet: true },
-      ),
+      ...targetMethods(served.journeys),
+      ...(served.claims ? claimMethods(served.journeys) : {}),
     },
   };
 }
 
+function targetMethods(journeys: InlineJourneys): Record<string, Method> {
+  return {
+    NodePublishVolume: method<NodePublishVolumeRequest>(
+      ["volume_id", "target_path", "volume_capability"],
+      async (request, call) => {
+        await journeys.publish(toPublish(request), call);
+        return {};
+      },
+    ),
+    NodeUnpublishVolume: method<NodeUnpublishVolumeRequest>(
+      ["volume_id", "target_path"],
+      async ({ volume_id, target_path }, call) => {
+        await journeys.unpublish({ volumeId: volume_id, target: parsePath(target_path, "target") }, call);
+        return {};
+      },
+    ),
+    NodeGetVolumeStats: method<NodeGetVolumeStatsRequest>(
+      ["volume_id", "volume_path"],
+      async ({ volume_id, volume_path }, call) =>
+        toUsage(await journeys.stats({ volumeId: volume_id, path: volume_path }, call)),
+      { quiet: true },
+    ),
+  };
+}
+
+function claimMethods(journeys: Journeys): Record<string, Method> {
+  return {
+    NodeStageVolume: method<NodeStageVolumeRequest>(
+      ["volume_id", "staging_target_path", "volume_capability"],
+      async (request, call) => {
+        await journeys.stage(toStage(request), call);
+        return {};
+      },
+    ),
+    NodeUnstageVolume: method<NodeUnstageVolumeRequest>(
+      ["volume_id", "staging_target_path"],
+      async ({ volume_id, staging_target_path }, call) => {
+        const path = parsePath(staging_target_path, "staging");
+        await journeys.unstage({ volumeId: volume_id, path }, call);
+        return {};
+      },
+    ),
+    NodeExpandVolume: method<NodeExpandVolumeRequest>(
+      ["volume_id", "volume_path"],
+      async (request, call): Promise<NodeExpandVolumeResponse> => {
+        const { bytes } = await journeys.expand(toExpand(request), call);
+        return { capacity_bytes: bytes };
+      },
+    ),
+  };
+}
+
 function toPublish(request: NodePublishVolumeRequest): PublishRequest {
+  const staging = request.staging_target_path;
   return {
     volumeId: request.volume_id,
-    target: parseTarget(request.target_path),
+    target: parsePath(request.target_path, "target"),
+    ...(staging === "" ? {} : { stagingPath: parsePath(staging, "staging") }),
     readOnly: request.readonly,
-    attributes: new Map(Object.entries(request.volume_context)),
-    secrets: new Map(Object.entries(request.secrets)),
+    attributes: parseMap(request.volume_context),
+    secrets: parseMap(request.secrets),
     capability: toCapability(request.volume_capability),
   };
 }
 
-function toCapability(capability: VolumeCapability | null): Capability {
-  const mode = MODES.get(capability?.access_mode?.mode);
-  const access = capability?.mount ? "mount" : capability?.block ? "block" : undefined;
-  if (mode === undefined || access === undefined) {
-    const lack = access === undefined ? "neither mount nor block" : "no access mode that is known";
-    throw new Failure("invalid", `Cannot take the call: its "volume_capability" names ${lack}`);
-  }
+function toStage(request: NodeStageVolumeRequest): StageRequest {
   return {
-    access,
-    mode,
-    fsType: capability?.mount?.fs_type ?? "",
-    mountFlags: capability?.mount?.mount_flags ?? [],
-    mountGroup: capability?.mount?.volume_mount_group ?? "",
+    volumeId: request.volume_id,
+    path: parsePath(request.staging_target_path, "staging"),
+    capability: toCapability(request.volume_capability),
+    context: parseMap(request.volume_context),
+    secrets: parseMap(request.secrets),
   };
 }
 
-/** An absolute path without `.` and `..`, so that what is compared with the mount table is spelt as there. */
-function parseTarget(text: string): string {
-  const refuse = (why: string) => new Failure("invalid", `Cannot use the target path "${text}": ${why}`);
-  if (!path.isAbsolute(text)) throw refuse("it is not absolute");
-  if (text.split("/").some((part) => part === "." || part === "..")) throw refuse('it holds "." or ".."');
-  const target = path.normalize(text).replace(/\/$/, "");
-  if (target === "") throw refuse("it is the root directory");
-  return target;
+function toExpand(request: NodeExpandVolumeRequest): ExpandRequest {
+  const staging = request.staging_target_path;
+  return {
+    volumeId: request.volume_id,
+    path: request.volume_path,
+    ...(staging === "" ? {} : { stagingPath: staging }),
+    size: parseSizeRange(request.capacity_range),
+  };
 }
 
 function toUsage({ bytes, inodes }: VolumeStats): NodeGetVolumeStatsResponse {

@@ -27,7 +27,7 @@ import { stats } from "../lib/volumes/stats.ts";
 import { openTurns } from "../lib/volumes/turns.ts";
 import { unpublish } from "../lib/volumes/unpublish.ts";
 import { type Listening, listen } from "./listen.ts";
-import type { Journeys } from "./node.ts";
+import type { InlineJourneys } from "./node.ts";
 
 /** The outside world, made once in main.ts. */
 export type Ports = {
@@ -72,7 +72,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
   watch(ports, trees, records);
   undo.use(ports.every(TEND_MS, () => trees.tend()));
-  const listening = undo.use(await listen(settings, ports, journeysOf(settings, { ports, records, trees })));
+  const journeys = journeysOf(settings, { ports, records, trees });
+  const listening = undo.use(await listen(settings, ports, { claims: false, journeys }));
   const { driver, node, root } = settings;
   log.info("Larder is ready", { driver, node, root, health: listening.health });
   const started = undo.move();
@@ -145,7 +146,7 @@ function watch({ metrics }: Ports, trees: Trees, records: Records): void {
 
 type Inside = { readonly ports: Ports; readonly records: Records; readonly trees: Trees };
 
-function journeysOf(settings: NodeSettings, { ports, records, trees }: Inside): Journeys {
+function journeysOf(settings: NodeSettings, { ports, records, trees }: Inside): InlineJourneys {
   const { files, mounts, keyring, clock, log, platform } = ports;
   const deps: PublishDeps = {
     files,

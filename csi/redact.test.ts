@@ -45,6 +45,27 @@ describe("describeRequest()", () => {
     },
   );
 
+  it("shows which claim is asked for, from whatever map says so", () => {
+    const shown = describeRequest({
+      name: "pvc-1",
+      parameters: {
+        "csi.storage.k8s.io/pvc/name": "build",
+        cache: "npm",
+        key: "main",
+        from: "u:pw@r.example/a",
+      },
+      mutable_parameters: { outcome: "success", other: "hidden" },
+    });
+    expect(shown).toEqual({
+      name: "pvc-1",
+      claim: "build",
+      cache: "npm",
+      key: "main",
+      from: "(hidden)",
+      outcome: "success",
+    });
+  });
+
   it("takes requests without any of the fields", () => {
     expect(describeRequest({ volume_context: null })).toEqual({});
   });

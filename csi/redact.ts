@@ -1,7 +1,7 @@
 // What of a request may be seen in a log line, and what must be taken out of any text that leaves the door.
 
 /** Plain fields that identify a call. Everything else is left out, so that a new field stays hidden. */
-const SHOWN = ["volume_id", "target_path", "volume_path", "staging_target_path", "readonly"];
+const SHOWN = ["volume_id", "name", "target_path", "volume_path", "staging_target_path", "readonly"];
 
 /** Attributes whose values help to read a log. A pod may write anything under any other name. */
 const SHOWN_ATTRIBUTES: ReadonlyMap<string, string> = new Map([
@@ -10,7 +10,17 @@ const SHOWN_ATTRIBUTES: ReadonlyMap<string, string> = new Map([
   ["csi.storage.k8s.io/pod.uid", "podUid"],
   ["reference", "reference"],
   ["oras.artifact.reference", "reference"],
+  ["csi.storage.k8s.io/pvc/namespace", "namespace"],
+  ["csi.storage.k8s.io/pvc/name", "claim"],
+  ["cache", "cache"],
+  ["key", "key"],
+  ["from", "from"],
+  ["policy", "policy"],
+  ["outcome", "outcome"],
 ]);
+
+/** The maps of a request that hold attributes. */
+const ATTRIBUTES = ["volume_context", "parameters", "mutable_parameters"];
 
 const TOKENS = "csi.storage.k8s.io/serviceAccount.tokens";
 const SECRET_KEYS = /^(?:password|auth|token|identitytoken|registrytoken|secret)$/i;
@@ -23,7 +33,8 @@ type Fields = Readonly<Record<string, unknown>>;
 export function describeRequest(request: object): Fields {
   const fields = new Map(Object.entries(request));
   const shown = SHOWN.filter((name) => fields.has(name)).map((name) => [name, fields.get(name)]);
-  const attributes = mapOf(fields.get("volume_context")).flatMap(([key, value]) => {
+  const given = ATTRIBUTES.flatMap((name) => mapOf(fields.get(name)));
+  const attributes = given.flatMap(([key, value]) => {
     const name = SHOWN_ATTRIBUTES.get(key);
     return name === undefined ? [] : [[name, withoutLogin(value)]];
   });

@@ -29,8 +29,8 @@ describe("checkRequest()", () => {
 
   it.each(methods)("asks for what csi.proto says is required of %s", (name, { required }) => {
     const wanted = fieldsOf(`${name}Request`)
-      // A bool that is absent is false.
-      .filter(({ comment, type }) => /(?:is|a) REQUIRED/.test(comment) && type !== "bool")
+      // A bool that is absent is false, and a map that is absent is empty.
+      .filter(({ comment, type }) => /(?:is|a) REQUIRED/.test(comment) && !/^(?:bool|map<.*)$/.test(type))
       .map((field) => field.name);
     expect([...required].sort()).toEqual(wanted.sort());
   });
@@ -39,7 +39,7 @@ describe("checkRequest()", () => {
     expect(fieldsOf("NodePublishVolumeRequest").length).toBe(8);
   });
 
-  it.each(["", null, undefined])("refuses a required field that is %j, by name", (value) => {
+  it.each(["", null, undefined, []])("refuses a required field that is %j, by name", (value) => {
     expect(refusalOf({ volume_id: value }, ["volume_id"])).toContain('lacks "volume_id"');
   });
 
@@ -56,6 +56,10 @@ describe("checkRequest()", () => {
     ["an id of 128 bytes", { volume_id: "x".repeat(128) }, "granted"],
     ["an id of 129 bytes", { volume_id: "é".repeat(64) + "x" }, '"volume_id" is 129 bytes'],
     ["an id with a NUL", { volume_id: "a\0b" }, "holds a NUL"],
+    ["a name with white space and a flag", { name: "a\t\r\n 🏁 b" }, "granted"],
+    ["a name with a BEL", { name: "a\x07b" }, '"name" holds a control character'],
+    ["a name with a C1 control", { name: "a\x9fb" }, '"name" holds a control character'],
+    ["a path with a BEL", { target_path: "/a\x07b" }, "granted"],
     ["a path with a NUL", { target_path: "/a\0b" }, "holds a NUL"],
     ["a path of 4000 bytes", { target_path: "/".repeat(4000) }, "granted"],
     ["a map of 4 KiB", { volume_context: { a: "x".repeat(4095) } }, "granted"],

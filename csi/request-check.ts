@@ -4,6 +4,9 @@ import { Failure } from "../lib/core/failure.ts";
 const STRING_BYTES = 128;
 const MAP_BYTES = 4096;
 
+/** What csi.proto bans from the name of a volume: control characters, but for common white space. */
+const BANNED_IN_NAMES = /[^\P{Cc}\t\n\r]/u;
+
 /** The fields of csi.proto that are maps; decoded, they look like messages. */
 const MAPS: ReadonlySet<string> = new Set([
   "volume_context",
@@ -18,7 +21,12 @@ export function checkRequest(request: object, required: readonly string[]): void
   const fields = new Map(Object.entries(request));
   for (const name of required) {
     const value: unknown = fields.get(name);
-    if (value === "" || value === null || value === undefined) {
+    if (
+      value === "" ||
+      value === null ||
+      value === undefined ||
+      (Array.isArray(value) && value.length === 0)
+    ) {
       throw new Failure("invalid", `Cannot take the call: it lacks "${name}", which the caller must send`);
     }
   }
@@ -36,9 +44,10 @@ function checkField(name: string, value: unknown): void {
 }
 
 function checkString(name: string, value: string): void {
-  if (value.includes("\0")) {
-    throw new Failure("invalid", `Cannot take the call: ${JSON.stringify(value)} in "${name}" holds a NUL`);
-  }
+  const refuse = (why: string) =>
+    new Failure("invalid", `Cannot take the call: ${JSON.stringify(value)} in "${name}" holds ${why}`);
+  if (value.includes("\0")) throw refuse("a NUL");
+  if (name === "name" && BANNED_IN_NAMES.test(value)) throw refuse("a control character");
   // The specification exempts paths, whose limit is the kernel's.
   if (!name.endsWith("_path")) checkSize(name, Buffer.byteLength(value), STRING_BYTES);
 }

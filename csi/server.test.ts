@@ -236,9 +236,9 @@ describe("openServer()", () => {
 
   it("answers unknown methods and services with UNIMPLEMENTED", async () => {
     await using door = await openTestDoor();
-    const stage = await door.client.refusal("csi.v1.Node/NodeStageVolume", { volume_id: "v" });
-    const create = await door.client.refusal("csi.v1.Controller/CreateVolume", { name: "n" });
-    expect([stage.code, create.code]).toEqual(["UNIMPLEMENTED", "UNIMPLEMENTED"]);
+    const health = await door.client.refusal("csi.v1.Node/NodeGetVolumeHealth", { volume_id: "v" });
+    const group = await door.client.refusal("csi.v1.GroupController/GroupControllerGetCapabilities");
+    expect([health.code, group.code]).toEqual(["UNIMPLEMENTED", "UNIMPLEMENTED"]);
   });
 
   it("takes requests with a secret of 1 MiB, and refuses those above 4 MiB", async () => {

@@ -5,16 +5,19 @@ import path from "node:path";
 import type { Reason } from "../../lib/core/failure.ts";
 import type { Log, LogFields, LogLevel } from "../../lib/host/log.ts";
 import type { Metrics } from "../../lib/host/metrics.ts";
-import { identityService } from "../identity.ts";
-import { type Journeys, nodeService } from "../node.ts";
+import type { ControllerJourneys } from "../controller.ts";
+import type { Journeys } from "../node.ts";
 import type { ReportDeps } from "../report.ts";
 import { type Door, openServer } from "../server.ts";
 import type { Service } from "../service.ts";
+import { servicesOf } from "../services.ts";
 import { openSocket } from "../socket.ts";
 import { type DoorClient, openClient } from "./client.ts";
 
 export type Line = { readonly level: LogLevel; readonly message: string; readonly fields: LogFields };
 export type Counted = Parameters<Metrics["countCall"]>[0];
+
+export type AllJourneys = Journeys & ControllerJourneys;
 
 export interface TestDoor extends AsyncDisposable {
   readonly directory: string;
@@ -25,8 +28,6 @@ export interface TestDoor extends AsyncDisposable {
   readonly counted: readonly Counted[];
   readonly refusals: readonly Reason[];
 }
-
-const DRIVER = "csi.larder.test";
 
 /** Keeps what the door says as it said it: before the real log would have redacted it. */
 export function openTestLog(): { readonly log: Log; readonly lines: readonly Line[] } {
@@ -46,16 +47,31 @@ export function openTestLog(): { readonly log: Log; readonly lines: readonly Lin
   return { log, lines };
 }
 
-export function servicesOver(journeys: Partial<Journeys>): Service[] {
+export const PLATE = { driver: "csi.larder.test", node: "node-1", version: "0.0.0-test" };
+
+/** Every service, claims and all. */
+export function servicesOver(journeys: Partial<AllJourneys>): Service[] {
   const missing = () => Promise.reject(new Error("The test did not expect this journey"));
-  const all = { publish: missing, unpublish: missing, stats: missing, ...journeys };
-  return [
-    identityService({ driver: DRIVER, version: "0.0.0-test", isReady: () => true }),
-    nodeService({ driver: DRIVER, node: "node-1", journeys: all }),
-  ];
+  const none: AllJourneys = {
+    publish: missing,
+    unpublish: missing,
+    stats: missing,
+    stage: missing,
+    unstage: missing,
+    expand: missing,
+    createClaim: missing,
+    deleteClaim: missing,
+    validateClaim: missing,
+    readCapacity: missing,
+    modifyClaim: missing,
+  };
+  return servicesOf(PLATE, { claims: true, journeys: { ...none, ...journeys } });
 }
 
-export async function openTestDoor(journeys: Partial<Journeys> = {}): Promise<TestDoor> {
+export async function openTestDoor(
+  journeys: Partial<AllJourneys> = {},
+  services: readonly Service[] = servicesOver(journeys),
+): Promise<TestDoor> {
   const directory = await mkdtemp(path.join(os.tmpdir(), "larder-door-"));
   const { log, lines } = openTestLog();
   const counted: Counted[] = [];
@@ -64,7 +80,7 @@ export async function openTestDoor(journeys: Partial<Journeys> = {}): Promise<Te
     countCall: (call) => void counted.push(call),
     countRefusal: (reason) => void refusals.push(reason),
   };
-  const door = openServer({ log, metrics, now: Date.now }, servicesOver(journeys));
+  const door = openServer({ log, metrics, now: Date.now }, services);
   const at = path.join(directory, "csi.sock");
   const socket = await openSocket(at, { accept: door.accept });
   const client = openClient(at);
