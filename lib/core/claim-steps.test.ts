@@ -35,7 +35,7 @@ describe("stageClaim()", () => {
   it("fixes the base the first time, and keeps what was noted of it", () => {
     const noted = { ...empty, note: "empty" };
     const first = stageClaim(made, noted, stage("b1"));
-    expect(stageClaim(unstageClaim(first), empty, stage("b1")).base).toBe(noted);
+    expect(stageClaim(unstageClaim(first, "b1"), empty, stage("b1")).base).toBe(noted);
     expect(stageClaim(first, empty, stage("b1"))).toEqual(first);
   });
 
@@ -63,7 +63,7 @@ describe("stageClaim()", () => {
       publications: [],
       wentDown: { isUsedSince: false },
     });
-    expect(stageClaim(unstageClaim(staged), empty, stage("b2")).wentDown).toBeUndefined();
+    expect(stageClaim(unstageClaim(staged, "b1"), empty, stage("b2")).wentDown).toBeUndefined();
   });
 });
 
@@ -91,6 +91,21 @@ describe("unpublishClaim()", () => {
     const one = unpublishClaim(two, "/a");
     expect(one.publications).toEqual([pod("/b")]);
     expect(unpublishClaim(one, "/a")).toEqual(one);
+  });
+});
+
+describe("unstageClaim()", () => {
+  it("ends the stage, and may be repeated", () => {
+    const ended = endPods(publishClaim(staged, pod("/a")), "success");
+    const { stage: _, ...rest } = ended;
+    expect(unstageClaim(ended, "b1")).toEqual({ ...rest, publications: [] });
+    expect(unstageClaim(unstageClaim(ended, "b1"), "b2")).toEqual({ ...rest, publications: [] });
+  });
+
+  it("does not take a node that went down for one that unmounted", () => {
+    const down = unstageClaim(endPods(staged, "success"), "b2");
+    expect(down).toMatchObject({ wentDown: { isUsedSince: false } });
+    expect(down.outcome).toBeUndefined();
   });
 });
 

@@ -62,9 +62,9 @@ export function unpublishClaim(record: ClaimRecord, target: string): ClaimRecord
   return { ...record, publications: record.publications.filter((one) => one.target !== target) };
 }
 
-/** Unmounted in order: what pods wrote is whole. */
-export function unstageClaim(record: ClaimRecord): ClaimRecord {
-  const { stage: _, ...rest } = record;
+/** Unmounted in order, what pods wrote is whole; after a restart of the node there was nothing left to unmount. */
+export function unstageClaim(record: ClaimRecord, boot: string): ClaimRecord {
+  const { stage: _, ...rest } = noticeDown(record, boot);
   return { ...rest, publications: [] };
 }
 

@@ -97,7 +97,7 @@ describe("planWriteBack()", () => {
   it("notices at the deletion itself that the node went down", () => {
     const volatile = set(endPods(mounted, "success"), { durability: "volatile" });
     expect(plan(volatile, { boot: "b2" })).toMatchObject({ kind: "let-go" });
-    expect(plan(unstageClaim(volatile), { boot: "b2" })).toEqual({ kind: "commit" });
+    expect(plan(unstageClaim(volatile, "b1"), { boot: "b2" })).toEqual({ kind: "commit" });
     expect(plan(endPods(mounted, "success"), { boot: "b2" })).toMatchObject({
       kind: "let-go",
       why: expect.stringContaining("is not known"),
@@ -112,6 +112,16 @@ describe("planWriteBack()", () => {
       expect(after(0)).toEqual({ kind: "fail", failure });
       expect(after(86_399_999)).toEqual({ kind: "fail", failure });
       expect(plan(committed, { failure })).toEqual({ kind: "fail", failure });
+    });
+
+    it("tries no step again in the same call, commit and pack among them", () => {
+      expect(plan(used, { failure })).toEqual({ kind: "fail", failure });
+      expect(plan(committed, { failure })).toEqual({ kind: "fail", failure });
+      expect(plan(terms(used, { policy: "discard" }), { failure }).kind).toBe("let-go");
+      expect(plan(committed, { failure, isChanged: false })).toMatchObject({
+        kind: "let-go",
+        isLoss: false,
+      });
     });
 
     it("lets go from the deadline on, naming what failed, and counts it", () => {
@@ -191,9 +201,10 @@ describe("planKeyMove()", () => {
     expect(at(mounted)).toBe(false);
     expect(at(down)).toBe(false);
     expect(at(endPods(down, "success"))).toBe(false);
-    expect(at(unstageClaim(endPods(again, "failure")))).toBe(false);
-    expect(at(unstageClaim(again))).toBe(false);
-    expect(at(unstageClaim(endPods(again, "success")))).toBe(true);
+    expect(at(unstageClaim(endPods(again, "failure"), "b2"))).toBe(false);
+    expect(at(unstageClaim(again, "b2"))).toBe(false);
+    expect(at(unstageClaim(endPods(mounted, "success"), "b2"))).toBe(false);
+    expect(at(unstageClaim(endPods(again, "success"), "b2"))).toBe(true);
   });
 
   it("moves nothing that is not committed", () => {

@@ -12,7 +12,7 @@ export type WriteBackSeen = {
   readonly isMounted: boolean;
   /** Whether packing found anything changed; undefined while it was not packed. */
   readonly isChanged?: boolean;
-  /** Why the last flight ended, or cannot begin: a missing secret too. */
+  /** Why the step before failed, or the next cannot begin: a missing secret too. */
   readonly failure?: Failure;
 };
 
@@ -36,17 +36,16 @@ export function planWriteBack(seen: WriteBackSeen): WriteBackStep {
   if (record.push?.state === "confirmed") return { kind: "remove" };
   const why = record.letGo ?? whyToLetGo(record, seen.boot);
   if (why !== undefined) return { kind: "let-go", why, isLoss: false };
-  if (record.commit === undefined) return { kind: "commit" };
-  if (seen.isChanged === undefined && seen.failure === undefined) return { kind: "pack" };
   if (seen.isChanged === false) return { kind: "let-go", why: "nothing changed in it", isLoss: false };
-  if (seen.failure === undefined) return { kind: "push" };
-  return mayDrop(record, seen.nowMs)
-    ? {
-        kind: "let-go",
-        why: `it could not be written back until its push-deadline: ${seen.failure.message}`,
-        isLoss: true,
-      }
-    : { kind: "fail", failure: seen.failure };
+  if (seen.failure !== undefined) return planDespite(record, seen.nowMs, seen.failure);
+  if (record.commit === undefined) return { kind: "commit" };
+  return { kind: seen.isChanged === undefined ? "pack" : "push" };
+}
+
+function planDespite(record: ClaimRecord, nowMs: number, failure: Failure): WriteBackStep {
+  if (!mayDrop(record, nowMs)) return { kind: "fail", failure };
+  const why = `it could not be written back until its push-deadline: ${failure.message}`;
+  return { kind: "let-go", why, isLoss: true };
 }
 
 /** Why nothing of it is to be written back; undefined where it is. */
