@@ -70,6 +70,12 @@ describe("LinuxFiles", () => {
     await expect(files.read(at("f"))).rejects.toMatchObject({ reason: "out-of-range" });
   });
 
+  it("list() never looks into a directory through a symlink", async () => {
+    await mkdir(at("there"));
+    await symlink(at("there"), at("through"));
+    await expect(files.list(at("through"))).rejects.toMatchObject({ reason: "conflict" });
+  });
+
   it("touch() touches a symlink itself", async () => {
     await writeFile(at("f"), "");
     const before = (await stat(at("f"))).mtimeMs;

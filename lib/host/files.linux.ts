@@ -52,7 +52,12 @@ export class LinuxFiles implements Files {
 
   list(directory: string): ReturnType<Files["list"]> {
     return attempt(`Cannot list "${directory}"`, async () => {
-      const entries = await readdir(bytesOf(directory), { withFileTypes: true, encoding: "buffer" });
+      const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+      await using handle = await open(bytesOf(directory), flags);
+      const entries = await readdir(`/proc/self/fd/${handle.fd}`, {
+        withFileTypes: true,
+        encoding: "buffer",
+      });
       return entries
         .map((entry) => ({ name: decodePath(entry.name), kind: kindOf(entry) }))
         .filter(({ name }) => !isLeftover(name))
