@@ -121,7 +121,12 @@ class HttpReader implements Reader, Upstream {
         party: { endpoint, access },
         faults: 0,
       }));
-      await bringBlob(deps, { blob, sink, routes, group: nameOf(access) }, within);
+      try {
+        await bringBlob(deps, { blob, sink, routes, group: nameOf(access) }, within);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error;
+      }
     });
   }
 
@@ -181,8 +186,9 @@ class HttpReader implements Reader, Upstream {
     try {
       return await act(within);
     } catch (error) {
+      if (error instanceof Fault) throw failureOf(error, what);
       signal.throwIfAborted();
-      throw error instanceof Fault ? failureOf(error, what) : error;
+      throw error;
     }
   }
 }

@@ -70,4 +70,24 @@ describe("persist()", () => {
     };
     await expect(persist(deps, "h", attempt, stop.signal)).rejects.toThrow("enough");
   });
+
+  it("aborted while it waits a fault out, or asks again, tells that fault", async () => {
+    for (const asked of [1, 2]) {
+      const stop = new AbortController();
+      const { deps } = depsWith((ms) => ms);
+      let times = 0;
+      const attempt = async () => {
+        times += 1;
+        if (times === 2) stop.abort(new Error("enough"));
+        throw new Fault("unavailable", `it failed ${times}`, { tries: TRIES.trouble });
+      };
+      const sleep = async (ms: number, signal: AbortSignal) => {
+        if (asked === 1) stop.abort(new Error("enough"));
+        await deps.sleep(ms, signal);
+        signal.throwIfAborted();
+      };
+      await expect(persist({ ...deps, sleep }, "h", attempt, stop.signal)).rejects.toThrow("it failed 1");
+      expect(times).toBe(asked);
+    }
+  });
 });

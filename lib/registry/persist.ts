@@ -50,7 +50,10 @@ export class Patience {
   }
 }
 
-/** The first result; a fault that time may heal is waited out. */
+/**
+ * The first result; a fault that time may heal is waited out. Aborted, it rejects with the signal's reason, or with
+ * the fault that it was waiting out: whoever gives up learns why there was nothing yet.
+ */
 export async function persist<T>(
   deps: PersistDeps,
   host: string,
@@ -58,13 +61,19 @@ export async function persist<T>(
   signal: AbortSignal,
 ): Promise<T> {
   const patience = new Patience(deps);
+  let last: Fault | undefined;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      signal.throwIfAborted();
+      if (signal.aborted) throw last ?? signal.reason;
       if (!(error instanceof Fault)) throw error;
-      await patience.wait(error, host, signal);
+      last = error;
+    }
+    try {
+      await patience.wait(last, host, signal);
+    } catch {
+      throw last;
     }
   }
 }

@@ -42,7 +42,8 @@ export interface BlobSink {
 /**
  * Reads from registries and their mirrors. Retries, tokens, redirects and the node-wide limits are inside:
  * a request is retried for two minutes at most and then ends with its Failure.
- * An aborted call rejects with the signal's reason, and a sink's own error passes through unchanged.
+ * An aborted call rejects with the signal's reason, or with the Failure that a question was waiting out; a sink's own
+ * error passes through unchanged.
  */
 export interface Reader extends AsyncDisposable {
   /** What the Reference's tag (or digest) means now, asked of hosts that may resolve only. Failures: not-found, denied, unavailable, invalid. */

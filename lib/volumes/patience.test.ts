@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isFailure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { type Clock, waitFor } from "./patience.ts";
 
 const idle: Clock = {
@@ -47,6 +47,19 @@ describe("waitFor()", () => {
       (error) => isFailure(error, "pending") && error.message === "42 %",
     );
     expect(told?.aborted).toBe(true);
+  });
+
+  it("tells what ails whom it asked, where it has been told meanwhile", async () => {
+    const waiting = waitFor(
+      late,
+      call,
+      () => "asking",
+      (signal) =>
+        new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(new Failure("unavailable", "it answered 500")));
+        }),
+    );
+    await expect(waiting).rejects.toThrow("it answered 500");
   });
 
   it("asks for the pause that leaves the answer time to arrive", async () => {

@@ -1,5 +1,5 @@
 // Waits for what may outlast the caller, and says `pending` while the caller can still hear it.
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Call } from "./requests.ts";
 
 export type Clock = {
@@ -15,7 +15,8 @@ function marginMs(leftMs: number): number {
 
 /**
  * What `begin` resolves to, if that is before the caller's deadline draws near; else throws `pending` with `words`.
- * `begin` is told by its signal that nobody waits any more; what it waited for goes on.
+ * `begin` is told by its signal that nobody waits any more; what it waited for goes on. Where it answers that with a
+ * Failure of its own, such as what ails a registry that it asked again and again, the caller hears that instead.
  */
 export async function waitFor<T>(
   clock: Clock,
@@ -32,15 +33,22 @@ export async function waitFor<T>(
     const late = clock.pause(Math.max(0, left - marginMs(left)), signal).then(() => "late" as const);
     const first = await Promise.race([outcome.then((value) => ({ value })), late]);
     if (first !== "late") return first.value;
-    outcome.then(letGo, () => undefined);
-    throw new Failure("pending", words());
+    leaving.abort();
+    throw (await troubleOf(outcome)) ?? new Failure("pending", words());
   } finally {
     leaving.abort();
   }
 }
 
+/** The Failure that it ends with now that it was told to stop; undefined where it goes on, or just stops. */
+async function troubleOf(outcome: Promise<unknown>): Promise<Failure | undefined> {
+  const ended = outcome.then(letGo, (error: unknown) => (isFailure(error) ? error : undefined));
+  // An abort travels through promises alone, so whoever heeds it has answered by the next turn of the event loop.
+  return await Promise.race([ended, new Promise<undefined>((resolve) => setImmediate(resolve, undefined))]);
+}
+
 /** What arrives after we stopped waiting is let go of, lest it be held for ever. */
-function letGo(value: unknown): void {
+function letGo(value: unknown): undefined {
   if (typeof value === "object" && value !== null && Symbol.dispose in value)
     (value as Disposable)[Symbol.dispose]();
 }
