@@ -37,7 +37,7 @@ async function remainsOf(
     const names = await kept(plugin, folder);
     if (names.length > 0) left.set(folder, names);
   }
-  const mounted = (await mountsUnder(plugin.folder)).map(({ target }) => target);
+  const mounted = (await mountsUnder(path.join(plugin.folder, "pods"))).map(({ target }) => target);
   return Object.fromEntries(mounted.length > 0 ? [...left, ["mounts", mounted]] : left);
 }
 

@@ -1,0 +1,151 @@
+// When the node runs out of something, a volume is refused in words, nothing half stays, and it works again with more.
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { execa } from "execa";
+import { describe, expect, it, vi } from "vitest";
+import { openRegistryDouble } from "../testing/registry-double.ts";
+import { file, tar } from "../testing/tar-bytes.ts";
+import { directoryPart, putFiles, putParts, unique } from "./artifact.ts";
+import type { CsiError } from "./client.ts";
+import { contentsOf } from "./contents.ts";
+import { openPlugin, type Plugin } from "./plugin.ts";
+import { kept, nothingLeft, refusalOf } from "./remains.ts";
+import { podVolume } from "./volume.ts";
+
+/** A folder whose `root` is a small file system of its own. */
+async function smallDisk(options: string): Promise<AsyncDisposable & { readonly folder: string }> {
+  const folder = path.join(os.tmpdir(), `larder-small-${randomUUID()}`);
+  const root = path.join(folder, "root");
+  await mkdir(root, { recursive: true });
+  await execa("mount", ["-t", "tmpfs", "-o", options, "larder", root]);
+  return {
+    folder,
+    [Symbol.asyncDispose]: async () => {
+      await execa("umount", ["--lazy", root]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function publish(plugin: Plugin, reference: string) {
+  const volume = await podVolume(plugin, { attributes: { reference } });
+  await volume.publish();
+  return volume;
+}
+
+describe("publish on a disk that is full", () => {
+  it("is refused with the sizes, leaves nothing, and works for what fits", async () => {
+    await using disk = await smallDisk("size=24m");
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin({
+      folder: disk.folder,
+      settings: { store: { high: "100%", low: "90%" } },
+    });
+    const named = (digest: string) => `${registry.host}/a/b@${digest}`;
+    // One that says how large it is, and one that shows it only when it is unpacked.
+    const large = putFiles(registry, { a: unique(30 * 2 ** 20) });
+    const zeros = gzipSync(tar(file("d/zeros", Buffer.alloc(60 * 2 ** 20))));
+    const swelling = putParts(registry, [directoryPart("d", zeros)]);
+    for (const { digest } of [large, swelling]) {
+      const { code, message } = await refusalOf(publish(plugin, named(digest)));
+      expect(code, message).toBe("RESOURCE_EXHAUSTED");
+      expect(message).toMatch(/MiB/);
+      await nothingLeft(plugin);
+      expect(await kept(plugin, "layers")).toEqual([]);
+    }
+    const small = await publish(plugin, named(putFiles(registry, { a: unique(2 ** 20) }).digest));
+    expect(Object.keys(await contentsOf(small.target))).toEqual(["a"]);
+    await small.unpublish();
+  });
+
+  it("that another program fills in the middle of a pull is refused too", async () => {
+    await using disk = await smallDisk("size=24m");
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin({
+      folder: disk.folder,
+      settings: { store: { high: "100%", low: "90%" } },
+    });
+    const content = unique(10 * 2 ** 20);
+    const { digest, blobs } = putFiles(registry, { a: content });
+    const reference = `${registry.host}/a/b@${digest}`;
+    registry.spoil(blobs[0] ?? "", { kind: "status", status: 429, headers: { "retry-after": "1" } }, 1);
+    const refusal = refusalOf(publish(plugin, reference));
+    await expect.poll(() => registry.count(blobs[0] ?? "")).toBe(1);
+    const hog = path.join(plugin.root, "somebody-elses");
+    await execa("dd", ["if=/dev/zero", `of=${hog}`, "bs=1M", "count=16"]);
+    const { code, message } = await refusal;
+    expect(code, message).toBe("RESOURCE_EXHAUSTED");
+    await nothingLeft(plugin);
+    await rm(hog);
+    const volume = await publish(plugin, reference);
+    expect(Object.keys(await contentsOf(volume.target))).toEqual(["a"]);
+    await volume.unpublish();
+  });
+});
+
+describe("publish without inodes", () => {
+  it("is refused as full, leaves nothing, and works for what fits", async () => {
+    await using disk = await smallDisk("size=64m,nr_inodes=300");
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin({ folder: disk.folder });
+    const named = (digest: string) => `${registry.host}/a/b@${digest}`;
+    const files = Array.from({ length: 500 }, (_, at) => file(`d/f${at}`, `${at}`));
+    const many = putParts(registry, [directoryPart("d", gzipSync(tar(...files)))]);
+    const { code, message } = await refusalOf(publish(plugin, named(many.digest)));
+    expect(code, message).toBe("RESOURCE_EXHAUSTED");
+    await nothingLeft(plugin);
+    const few = await publish(plugin, named(putFiles(registry, { a: "a" }).digest));
+    expect(Object.keys(await contentsOf(few.target))).toEqual(["a"]);
+    await few.unpublish();
+  });
+});
+
+describe("publish without file descriptors", () => {
+  it("is refused with a code that is asked again, leaves nothing, and works once there are some", async () => {
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin();
+    const named = (digest: string) => `${registry.host}/a/b@${digest}`;
+    // The connection to its socket is there before the descriptors go.
+    await plugin.client.call("Identity", "Probe");
+    const limit = (soft: number) => execa("prlimit", ["--pid", `${plugin.pid}`, `--nofile=${soft}:4096`]);
+    const { digest } = putFiles(registry, { a: unique(5_000), b: unique(5_000) });
+    // Those that are open stay; there is no new one.
+    await limit(1);
+    const { code, message } = await refusalOf(publish(plugin, named(digest)));
+    await limit(4096);
+    expect(["UNAVAILABLE", "RESOURCE_EXHAUSTED"], message).toContain(code);
+    const volume = await publish(plugin, named(digest));
+    expect(Object.keys(await contentsOf(volume.target))).toEqual(["a", "b"]);
+    await volume.unpublish();
+    await nothingLeft(plugin);
+  }, 90_000);
+
+  it("is never an error of its own, wherever they end, and leaves nothing", async () => {
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin();
+    await plugin.client.call("Identity", "Probe");
+    const limit = (soft: number) => execa("prlimit", ["--pid", `${plugin.pid}`, `--nofile=${soft}:4096`]);
+    const zipped = (name: string) => gzipSync(tar(file(`d/${name}`, unique(1_000))));
+    const opened = (await readdir(`/proc/${plugin.pid}/fd`)).map(Number);
+    const first = Math.max(...opened) + 1;
+    for (const more of [1, 2, 3, 4, 6, 8, 11, 14]) {
+      const { digest } = putParts(registry, [directoryPart("d", zipped("a"))]);
+      const attributes = { reference: `${registry.host}/a/b@${digest}` };
+      const volume = await podVolume(plugin, { attributes });
+      await limit(first + more);
+      const end = await volume.publish({ deadlineMs: 2_500 }).then(
+        () => ({ code: "OK", message: "" }),
+        ({ code, message }: CsiError) => ({ code, message }),
+      );
+      await limit(4096);
+      expect(["OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED"], end.message).toContain(end.code);
+      await vi.waitFor(() => volume.publish(), { timeout: 20_000, interval: 200 });
+      expect(Object.keys(await contentsOf(volume.target))).toEqual(["d/a"]);
+      await volume.unpublish();
+      await nothingLeft(plugin);
+    }
+  }, 120_000);
+});
