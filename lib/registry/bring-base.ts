@@ -4,7 +4,7 @@ import { isFailure } from "../core/failure.ts";
 import { insist } from "./insist.ts";
 import { deleteBroken, heldOrUnseen } from "./send-blob.ts";
 import type { BlobName } from "./upstream.ts";
-import { type BaseLayers, nameOf, type PushDeps } from "./version.ts";
+import { type BaseLayers, nameOf, type PushDeps } from "./version-push.ts";
 
 type Wanted = { readonly access: Access; readonly base: BaseLayers };
 type Missing = { readonly layers: readonly BlobName[]; readonly why: string };

@@ -3,9 +3,19 @@ import { isFailure, type Reason } from "../core/failure.ts";
 import { Fault, TRIES } from "./fault.ts";
 import { type PersistDeps, persist } from "./persist.ts";
 
+type Insistence<T> = {
+  readonly host: string;
+  readonly command: () => Promise<T>;
+  /** Cheap, and patient by itself. */
+  readonly prepare: () => Promise<T | undefined>;
+};
+
+/** Each attempt sends its whole body again. */
+const LEAST_WAIT_MS = 1_000;
+
 /**
- * The result, or the Failure it ended with once patience is over. ORAS itself waits as a Retry-After tells it,
- * three seconds at most; the rest of the wait is ours.
+ * The result, or the Failure it ended with once patience is over. ORAS waits no longer than three seconds for a
+ * Retry-After, and does not tell it; a caller whose command is dear asks for something cheap before, which does.
  */
 export async function insist<T>(
   deps: PersistDeps,
@@ -13,12 +23,24 @@ export async function insist<T>(
   command: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
+  return await insistOn(deps, { host, command, prepare: async () => undefined }, signal);
+}
+
+/** As `insist`; what `prepare` resolves to, where it is not undefined, is the result without the command. Its Failures end it. */
+export async function insistOn<T>(
+  deps: PersistDeps,
+  { host, command, prepare }: Insistence<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const attempt = async () => {
+    const prepared = await prepare();
+    if (prepared !== undefined) return prepared;
     try {
       return await command();
     } catch (error) {
       if (!isFailure(error)) throw error;
-      throw new Fault(error.reason, error.message, { tries: triesOf(error.reason), cause: error });
+      const facts = { tries: triesOf(error.reason), retryAfterMs: LEAST_WAIT_MS, cause: error };
+      throw new Fault(error.reason, error.message, facts);
     }
   };
   try {

@@ -5,12 +5,19 @@ import { type Manifest, parseManifest } from "../core/manifest.ts";
 import { insist } from "./insist.ts";
 import { putTag } from "./put-manifest.ts";
 import type { Standing } from "./upstream.ts";
-import { type Key, type KeyOutcome, nameOf, type PushDeps, type Version, type Watch } from "./version.ts";
+import {
+  type Key,
+  type KeyOutcome,
+  nameOf,
+  type PushDeps,
+  type VersionPush,
+  type Watch,
+} from "./version-push.ts";
 
 /** As many others as may get in between before it is left to the next call. */
 const MOST_ROUNDS = 8;
 
-type Contest = Version & { readonly key: Key };
+type Contest = VersionPush & { readonly key: Key };
 
 /**
  * Registries have no compare-and-swap. But whoever moves a key has tagged a version before and looks for newer ones

@@ -1,5 +1,6 @@
 // One run of the ORAS CLI: in a directory of its own, without this machine's credentials, its failure translated.
 import { getCACertificates } from "node:tls";
+import type { Access } from "../core/access.ts";
 import { type Attempt, openAttempt } from "../host/attempts.ts";
 import type { Processes, ProcessRequest } from "../host/processes.ts";
 import { orasFailure } from "./oras-failures.ts";
@@ -13,6 +14,8 @@ export type OrasDeps = {
   readonly attempts: string;
   /** What of our environment ORAS is to know: `HTTPS_PROXY` and its like, `SSL_CERT_FILE`, `SSL_CERT_DIR`. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How the node's settings say that a registry is reached; as the access itself says, by default. */
+  readonly accessOf?: (access: Access) => Promise<Access>;
   /** The authorities (PEM) for a host beside the system's, where there are any. */
   readonly authoritiesOf?: (host: string) => Promise<string | undefined>;
 };
@@ -48,7 +51,8 @@ export async function runOras(deps: OrasDeps, command: OrasCommand): Promise<Uin
 }
 
 /** The same in an attempt that the caller opened, for what ORAS writes to files. */
-export async function runOrasIn(deps: OrasDeps, attempt: Attempt, command: OrasCommand): Promise<Uint8Array> {
+export async function runOrasIn(deps: OrasDeps, attempt: Attempt, given: OrasCommand): Promise<Uint8Array> {
+  const command = { ...given, targets: await reachableTargets(deps, given.targets) };
   const [first, second] = command.targets;
   const authorities = await Promise.all([authoritiesOf(deps, first), authoritiesOf(deps, second)]);
   const result = await deps.processes.run({
@@ -75,6 +79,15 @@ export async function runOrasIn(deps: OrasDeps, attempt: Attempt, command: OrasC
   if (result.exitCode === 0) return result.stdout;
   const { action, targets } = command;
   throw orasFailure(result, { action, origins: targets.map(originOf), secrets: targets.flatMap(secretsOf) });
+}
+
+async function reachableTargets(
+  deps: OrasDeps,
+  [first, second]: OrasCommand["targets"],
+): Promise<OrasCommand["targets"]> {
+  const reach = async (target: Target) =>
+    deps.accessOf !== undefined && "host" in target ? await deps.accessOf(target) : target;
+  return second === undefined ? [await reach(first)] : [await reach(first), await reach(second)];
 }
 
 /** The system's too: ORAS trusts those of its flag alone, and a registry may redirect to storage that has others. */

@@ -3,7 +3,7 @@ import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
 import { type Failure, isFailure } from "../core/failure.ts";
 import { insist } from "./insist.ts";
-import type { PushDeps } from "./version.ts";
+import type { PushDeps } from "./version-push.ts";
 
 export type Pruning = {
   readonly access: Access;

@@ -10,8 +10,8 @@ import type { Access } from "../core/access.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { pushVersion } from "./push-version.ts";
-import { IMAGE, openPushKit, type PushKit } from "./testing/push-kit.ts";
-import type { PushStep, Version, Watch } from "./version.ts";
+import { IMAGE, openPushKit, type PushKit, tagOf } from "./testing/push-kit.ts";
+import type { PushStep, VersionPush, Watch } from "./version-push.ts";
 
 const watch: Watch = { signal: new AbortController().signal };
 const STEPS: readonly PushStep[] = [
@@ -34,11 +34,11 @@ afterEach(async () => {
 async function setting(options?: DoubleOptions) {
   const kit = open.use(await openPushKit());
   const registry = open.use(await openRegistryDouble(options));
-  const access: Access = { host: registry.host, repository: "a/b", plainHttp: true };
+  const access: Access = { host: registry.host, repository: "a/b" };
   return { kit, registry, access };
 }
 
-const push = async (kit: PushKit, version: Version, more: Partial<Watch> = {}) =>
+const push = async (kit: PushKit, version: VersionPush, more: Partial<Watch> = {}) =>
   await pushVersion(kit.deps, version, { ...watch, ...more });
 
 async function failureOf(promise: Promise<unknown>): Promise<{ reason: Reason; message: string }> {
@@ -60,7 +60,7 @@ describe("pushVersion()", () => {
     const kit = open.use(await openPushKit());
     const registry = open.use(await openRealRegistry({ password: true }));
     const credentials = { kind: "basic", ...registryUser } as const;
-    const access: Access = { host: registry.host, repository: "team/cache", plainHttp: true, credentials };
+    const access: Access = { host: registry.host, repository: "team/cache", credentials };
     const first = await kit.version(access, { time: 1, texts: ["one", "two"] });
     const seen: number[] = [];
     const outcome = await push(kit, first, { onProgress: ({ doneBytes }) => void seen.push(doneBytes) });
@@ -69,9 +69,9 @@ describe("pushVersion()", () => {
     expect(seen).toEqual([0, 3, 6, sentBytes]);
     const second = await kit.version(access, { time: 2, texts: ["three"], base: { layers: first.layers } });
     expect(await push(kit, second)).toMatchObject({ key: { state: "moved", previous: first.digest } });
-    expect(await kit.deps.oras.listTags(access)).toEqual(["k", "k.1.id", "k.2.id"]);
+    expect(await kit.deps.oras.listTags(access)).toEqual(["k", tagOf(1), tagOf(2)]);
     expect(await kit.deps.oras.resolve(access, "k")).toBe(second.digest);
-    expect(await kit.deps.oras.resolve(access, "k.1.id")).toBe(first.digest);
+    expect(await kit.deps.oras.resolve(access, tagOf(1))).toBe(first.digest);
   });
 
   it("sends nothing that the registry has, and may be called again", async () => {
@@ -101,7 +101,7 @@ describe("pushVersion()", () => {
     }
     expect(await push(kit, version)).toMatchObject(pushed(version.digest));
     expect(uploads(registry)).toBe(3);
-    expect(registry.pushes.tags()).toEqual(["k", "k.1.id"]);
+    expect(registry.pushes.tags()).toEqual(["k", tagOf(1)]);
     expect(seen.at(-1)).toBe(stop);
   });
 
@@ -124,7 +124,7 @@ describe("pushVersion()", () => {
     const { kit, registry, access } = await setting();
     const { key: _, ...version } = await kit.version(access, { time: 1, texts: ["one"] });
     expect(await push(kit, version)).toMatchObject({ key: { state: "left" } });
-    expect(registry.pushes.tags()).toEqual(["k.1.id"]);
+    expect(registry.pushes.tags()).toEqual([tagOf(1)]);
   });
 
   it("refuses a manifest of 32 MiB in words, though the registry would take it, and sends nothing", async () => {
@@ -144,12 +144,12 @@ describe("pushVersion()", () => {
     const other = await kit.version(access, { time: 1, texts: ["two"] });
     await push(kit, other);
     expect(await failureOf(push(kit, mine))).toMatchObject({ reason: "conflict" });
-    expect(registry.pushes.digestOf("k.1.id")).toBe(other.digest);
+    expect(registry.pushes.digestOf(tagOf(1))).toBe(other.digest);
   });
 });
 
 describe("pushVersion() of a base", () => {
-  const based = async (kit: PushKit, access: Access, source?: Version["base"]["source"]) => {
+  const based = async (kit: PushKit, access: Access, source?: VersionPush["base"]["source"]) => {
     const layers = [{ digest: digestOf("base"), size: 4 }];
     return await kit.version(access, {
       time: 2,
@@ -162,13 +162,13 @@ describe("pushVersion() of a base", () => {
     const kit = open.use(await openPushKit());
     const [near, far] = [open.use(await openRealRegistry()), open.use(await openRealRegistry())];
     for (const host of [near.host, far.host]) {
-      const from: Access = { host, repository: "from/it", plainHttp: true };
+      const from: Access = { host, repository: "from/it" };
       const source = await kit.version(from, { time: 1, texts: ["base"] });
       await push(kit, source);
-      const access: Access = { host: near.host, repository: `cache/${host === near.host}`, plainHttp: true };
+      const access: Access = { host: near.host, repository: `cache/${host === near.host}` };
       const version = await based(kit, access, { access: from, manifest: source.digest });
       expect(await push(kit, version)).toMatchObject(pushed(version.digest));
-      expect(await kit.deps.oras.listTags(access)).toEqual(["k", "k.2.id"]);
+      expect(await kit.deps.oras.listTags(access)).toEqual(["k", tagOf(2)]);
     }
   });
 
@@ -281,7 +281,7 @@ describe("pushVersion() to a registry that misbehaves", () => {
     expect(failure.reason).toBe("unavailable");
     expect(failure.message).toContain(`the blob ${digestOf(`${big}2`)}`);
     expect(failure.message).toContain("nothing was tagged, and all of it is still on this node");
-    expect(registry.pushes.tags()).toEqual(["k", "k.1.id"]);
+    expect(registry.pushes.tags()).toEqual(["k", tagOf(1)]);
     expect(registry.pushes.digestOf("k")).toBe(version.digest);
   });
 
@@ -313,7 +313,7 @@ describe("pushVersion() to a registry that misbehaves", () => {
     const { kit, registry, access } = await setting();
     const version = await kit.version(access, { time: 1, texts: ["one"] });
     const onStep = async (step: PushStep) => {
-      if (step === "key-checked") registry.pushes.lose("k.1.id" as Digest);
+      if (step === "key-checked") registry.pushes.lose(tagOf(1) as Digest);
     };
     const failure = await failureOf(push(kit, version, { onStep }));
     expect(failure).toMatchObject({ reason: "unavailable" });
@@ -395,7 +395,7 @@ describe("pushVersion() to a registry that misbehaves", () => {
     expect(failure.message).toBe(
       `Cannot tag ${registry.host}/a/b:k: the registry lets it not be moved from ${first.digest}; allow this tag to be moved, or use another repository`,
     );
-    expect(registry.pushes.digestOf("k.2.id")).toBe(second.digest);
+    expect(registry.pushes.digestOf(tagOf(2))).toBe(second.digest);
     expect(registry.pushes.digestOf("k")).toBe(first.digest);
     registry.pushes.immutable = undefined;
     expect(await push(kit, second)).toMatchObject({ ...pushed(second.digest), sentBytes: 0 });
@@ -456,7 +456,7 @@ describe("pushVersion() beside other writers", () => {
     await push(kit, newer);
     expect(await push(kit, late)).toMatchObject({ key: { state: "superseded", by: newer.digest } });
     expect(registry.pushes.digestOf("k")).toBe(newer.digest);
-    expect(registry.pushes.tags()).toEqual(["k", "k.1.id", "k.2.id"]);
+    expect(registry.pushes.tags()).toEqual(["k", tagOf(1), tagOf(2)]);
   });
 
   it("gives the key back to a newer version that it overtook while moving it", async () => {
@@ -469,7 +469,7 @@ describe("pushVersion() beside other writers", () => {
       registry.pushes.beforeTag = () => {
         registry.pushes.beforeTag = () => {};
         for (const blob of [...newer.layers.map(() => "two"), newer.config]) registry.blob(blob);
-        for (const tag of ["k", "k.2.id"]) registry.manifest(newer.manifest.bytes, { tags: [tag] });
+        for (const tag of ["k", tagOf(2)]) registry.manifest(newer.manifest.bytes, { tags: [tag] });
       };
     };
     expect(await push(kit, older, { onStep })).toMatchObject({
@@ -492,7 +492,7 @@ describe("pushVersion() beside other writers", () => {
 
   it("gives the key to no version that must not have it, and takes it from what is no version", async () => {
     const { kit, registry, access } = await setting();
-    const { key: _, ...tainted } = await kit.version(access, { time: 9, texts: ["bad"], tainted: true });
+    const { key: _, ...tainted } = await kit.version(access, { time: 9, texts: ["bad"], isKeyless: true });
     await push(kit, tainted);
     registry.manifest("no manifest at all", { tags: ["k"] });
     const version = await kit.version(access, { time: 1, texts: ["one"] });
@@ -503,7 +503,7 @@ describe("pushVersion() beside other writers", () => {
   it("ends with the newest at the key and every version kept, ten at once", async () => {
     const kit = open.use(await openPushKit());
     const registry = open.use(await openRealRegistry());
-    const access: Access = { host: registry.host, repository: "a/b", plainHttp: true };
+    const access: Access = { host: registry.host, repository: "a/b" };
     const versions = await Promise.all(
       Array.from(
         { length: 10 },

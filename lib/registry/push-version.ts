@@ -12,9 +12,9 @@ import {
   type OwnBlob,
   type PushDeps,
   type PushOutcome,
-  type Version,
+  type VersionPush,
   type Watch,
-} from "./version.ts";
+} from "./version-push.ts";
 
 /**
  * Resolves once the registry has confirmed all of it. May be stopped anywhere and called again: it sends only what the
@@ -22,7 +22,7 @@ import {
  * conflict (immutable tags), unavailable, invalid, unsupported; never not-found. Cancelled, it rejects with the
  * signal's reason.
  */
-export async function pushVersion(deps: PushDeps, version: Version, watch: Watch): Promise<PushOutcome> {
+export async function pushVersion(deps: PushDeps, version: VersionPush, watch: Watch): Promise<PushOutcome> {
   const { access, manifest, tag, key } = version;
   const { signal } = watch;
   refuseLarge(version);
@@ -44,7 +44,7 @@ export async function pushVersion(deps: PushDeps, version: Version, watch: Watch
 }
 
 /** ORAS would only say so at the end. */
-function refuseLarge({ access, manifest, tag }: Version): void {
+function refuseLarge({ access, manifest, tag }: VersionPush): void {
   if (manifest.bytes.length <= MOST_ORAS_MANIFEST_BYTES) return;
   throw new Failure(
     "out-of-range",
@@ -57,7 +57,7 @@ type Content =
   | Extract<PushOutcome, { readonly kind: "base-missing" }>;
 
 /** Until everything is there: a registry may confirm what it does not keep. */
-async function sendContent(deps: PushDeps, version: Version, watch: Watch): Promise<Content> {
+async function sendContent(deps: PushDeps, version: VersionPush, watch: Watch): Promise<Content> {
   const { access, tag } = version;
   let sentBytes = 0;
   const attempt = async (): Promise<Content> => {
@@ -88,7 +88,7 @@ async function sendContent(deps: PushDeps, version: Version, watch: Watch): Prom
 
 async function sendBlobs(
   deps: PushDeps,
-  { access, layers, config }: Version,
+  { access, layers, config }: VersionPush,
   watch: Watch & { readonly onSent: (bytes: number) => void },
 ): Promise<void> {
   const blobs = [...layers, configBlob(config)];
@@ -104,7 +104,11 @@ async function sendBlobs(
 }
 
 /** What the registry does not have whole, in words. */
-async function putAndAskAgain(deps: PushDeps, version: Version, watch: Watch): Promise<readonly string[]> {
+async function putAndAskAgain(
+  deps: PushDeps,
+  version: VersionPush,
+  watch: Watch,
+): Promise<readonly string[]> {
   const { access, base, layers, config, manifest } = version;
   const put = await putManifest(deps, version, watch.signal);
   if (put === "stands") await watch.onStep?.("manifest");
@@ -120,7 +124,7 @@ async function putAndAskAgain(deps: PushDeps, version: Version, watch: Watch): P
 }
 
 /** A version's tag is never moved: another manifest under it is another's. */
-async function nameVersion(deps: PushDeps, version: Version, watch: Watch): Promise<void> {
+async function nameVersion(deps: PushDeps, version: VersionPush, watch: Watch): Promise<void> {
   const { access, manifest, tag } = version;
   const found = await deps.upstream.standing(access, tag, watch.signal);
   if (found !== undefined && found.digest !== digestOf(manifest.bytes)) {

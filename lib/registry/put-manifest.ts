@@ -3,12 +3,12 @@ import type { Access } from "../core/access.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { insist } from "./insist.ts";
-import type { PushDeps, Version } from "./version.ts";
-import { nameOf } from "./version.ts";
+import type { PushDeps, VersionPush } from "./version-push.ts";
+import { nameOf } from "./version-push.ts";
 
 type Placed = {
   readonly access: Access;
-  readonly manifest: Version["manifest"];
+  readonly manifest: VersionPush["manifest"];
 };
 
 /** Under its digest. `blobs-missing` where the registry lacks a blob that it names. */

@@ -1,22 +1,31 @@
 // Makes sure that a registry has one of this node's blobs, sending it only where it lacks it.
 import type { Access } from "../core/access.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { insist } from "./insist.ts";
+import { insist, insistOn } from "./insist.ts";
 import type { BlobName, Held } from "./upstream.ts";
-import { nameOf, type OwnBlob, type PushDeps } from "./version.ts";
+import { nameOf, type OwnBlob, type PushDeps } from "./version-push.ts";
 
-/** How many bytes were sent: none where it has them. Not checked afterwards; whoever tags asks again. */
+/**
+ * How many bytes were sent: none where it has them. It is asked before each attempt, since a blob that arrived in
+ * spite of a failure need not travel again, and since it may say how long to stay away. Not checked afterwards;
+ * whoever tags asks again.
+ */
 export async function sendBlob(
   deps: PushDeps,
   { access, blob }: { readonly access: Access; readonly blob: OwnBlob },
   signal: AbortSignal,
 ): Promise<number> {
-  const held = await heldOrUnseen(deps, { access, blob }, signal);
-  if (held === "whole") return 0;
-  if (held === "broken") await deleteBroken(deps, { access, blob }, signal);
-  const push = async () => await deps.oras.pushBlob(access, blob, blob.content, { signal });
+  const prepare = async () => {
+    const held = await heldOrUnseen(deps, { access, blob }, signal);
+    if (held === "broken") await deleteBroken(deps, { access, blob }, signal);
+    return held === "whole" ? 0 : undefined;
+  };
+  const command = async () => {
+    await deps.oras.pushBlob(access, blob, blob.content, { signal });
+    return blob.size;
+  };
   try {
-    await insist(deps, access.host, push, signal);
+    return await insistOn(deps, { host: access.host, command, prepare }, signal);
   } catch (error) {
     if (!isFailure(error, "not-found")) throw error;
     // Not as not-found: to whoever deletes a volume that would sound like done.
@@ -26,7 +35,6 @@ export async function sendBlob(
       { cause: error },
     );
   }
-  return blob.size;
 }
 
 /** A registry may deny all knowledge of a repository until the first push makes it; whether it may be made, the push finds out. */

@@ -4,22 +4,26 @@ import os from "node:os";
 import path from "node:path";
 import { tool } from "../../../testing/tool.ts";
 import type { Access } from "../../core/access.ts";
+import { versionTag } from "../../core/cache-key.ts";
+import { composeVersion } from "../../core/cache-manifest.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
+import { contestKey } from "../../core/key-contest.ts";
 import { openProcesses } from "../../host/processes.linux.ts";
 import { openOras } from "../oras.ts";
-import type { Key, OwnBlob, PushDeps, Version } from "../version.ts";
+import { openOrasReach } from "../oras-reach.ts";
+import type { Key, OwnBlob, PushDeps, VersionPush } from "../version-push.ts";
 import { Rig } from "./rig.ts";
 
-const TIME = "dev.larder.cache.time";
-const TAINTED = "dev.larder.cache.tainted";
-const LAYER = "application/vnd.oci.image.layer.v1.tar+zstd";
 export const IMAGE = "application/vnd.oci.image.manifest.v1+json";
+
+/** The tag of the version of the key `k` that was committed at `time`. */
+export const tagOf = (time: number) => versionTag("k", { timeMs: 1.7e12 + time, id: "id" });
 
 export type Draft = {
   readonly time: number;
   readonly texts: readonly string[];
-  readonly base?: Version["base"];
-  readonly tainted?: boolean;
+  readonly base?: VersionPush["base"];
+  readonly isKeyless?: boolean;
 };
 
 export class PushKit implements AsyncDisposable {
@@ -29,7 +33,9 @@ export class PushKit implements AsyncDisposable {
 
   constructor(folder: string, program: string) {
     this.#folder = folder;
-    const oras = openOras({ processes: openProcesses(), program, attempts: path.join(folder, "attempts") });
+    const attempts = path.join(folder, "attempts");
+    const reach = openOrasReach(this.rig.hosts);
+    const oras = openOras({ processes: openProcesses(), program, attempts, ...reach });
     this.deps = { ...this.rig.patience, oras, upstream: this.rig.reader };
   }
 
@@ -37,29 +43,25 @@ export class PushKit implements AsyncDisposable {
   async version(
     access: Access,
     draft: Draft,
-  ): Promise<Version & { readonly key: Key; readonly digest: Digest }> {
+  ): Promise<VersionPush & { readonly key: Key; readonly digest: Digest }> {
     const base = draft.base ?? { layers: [] };
     const layers = await Promise.all(draft.texts.map(async (text) => await this.#layer(text)));
-    const config = Buffer.from(JSON.stringify({ rootfs: { type: "layers", texts: draft.texts } }));
-    const describe = ({ digest, size }: { digest: Digest; size: number }, mediaType: string) => ({
-      mediaType,
+    const own = { timeMs: 1.7e12 + draft.time, id: "id" };
+    const parts = [...base.layers, ...layers].map(({ digest, size }) => ({
+      mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
       digest,
       size,
+      diffId: digest,
+    }));
+    const { config, manifest } = composeVersion({
+      key: "k",
+      version: own,
+      bytes: parts.reduce((sum, { size }) => sum + size, 0),
+      isKeyless: draft.isKeyless === true,
+      platform: { os: "linux", architecture: "amd64" },
+      layers: parts,
     });
-    const bytes = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: IMAGE,
-        config: describe(
-          { digest: digestOf(config), size: config.length },
-          "application/vnd.oci.image.config.v1+json",
-        ),
-        layers: [...base.layers, ...layers].map((layer) => describe(layer, LAYER)),
-        annotations: { [TIME]: String(draft.time), [TAINTED]: String(draft.tainted === true) },
-      }),
-    );
-    const manifest = { bytes, mediaType: IMAGE };
-    const digest = digestOf(bytes);
+    const { digest } = manifest;
     return {
       access,
       base,
@@ -67,8 +69,8 @@ export class PushKit implements AsyncDisposable {
       config,
       manifest,
       digest,
-      tag: `k.${draft.time}.id`,
-      key: keyOf(draft.time),
+      tag: tagOf(draft.time),
+      key: contestKey("k", own),
     };
   }
 
@@ -89,15 +91,4 @@ export class PushKit implements AsyncDisposable {
 
 export async function openPushKit(): Promise<PushKit> {
   return new PushKit(await mkdtemp(path.join(os.tmpdir(), "larder-push-")), await tool("oras"));
-}
-
-function keyOf(time: number): Key {
-  const timeOf = (tag: string) => Number(/^k\.(\d+)\.id$/.exec(tag)?.[1] ?? 0);
-  return {
-    tag: "k",
-    newerTags: (tags) =>
-      tags.filter((tag) => timeOf(tag) > time).toSorted((one, other) => timeOf(other) - timeOf(one)),
-    isNewer: ({ annotations }) =>
-      Number(annotations.get(TIME) ?? 0) > time && annotations.get(TAINTED) === "false",
-  };
 }

@@ -24,6 +24,7 @@ export class Rig implements AsyncDisposable {
   readonly dead: string[] = [];
   readonly bytesBy = new Map<string, number>();
   readonly reader: Reader & Upstream;
+  readonly hosts: HostBook;
   /** The clock, for what else waits. */
   readonly patience: PersistDeps;
 
@@ -43,14 +44,15 @@ export class Rig implements AsyncDisposable {
         deadMirror: (host) => this.dead.push(host),
       },
     };
+    this.hosts = new HostBook({
+      registries: options.registries ?? [],
+      ...(options.files === undefined ? {} : { directory: "/certs.d" }),
+      readText: async (file) => files[file],
+      now: () => this.now,
+    });
     this.reader = openReader({
       ...this.patience,
-      hosts: new HostBook({
-        registries: options.registries ?? [],
-        ...(options.files === undefined ? {} : { directory: "/certs.d" }),
-        readText: async (file) => files[file],
-        now: () => this.now,
-      }),
+      hosts: this.hosts,
       limits: new Limits({ ...DEFAULT_LIMITS, ...options.limits }),
       ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     });

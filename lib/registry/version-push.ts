@@ -26,7 +26,7 @@ export type Key = {
   readonly isNewer: (manifest: Manifest) => boolean;
 };
 
-export type Version = {
+export type VersionPush = {
   /** The Cache's repository, with credentials that may write to it. */
   readonly access: Access;
   readonly base: BaseLayers;
