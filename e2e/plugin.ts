@@ -17,6 +17,8 @@ export type Plugin = AsyncDisposable & {
   readonly socket: string;
   readonly client: CsiClient;
   readonly pid: number;
+  /** Resolves with the exit status, or with null after a signal. */
+  readonly ended: Promise<number | null>;
   /** The lines it has logged so far. */
   readonly log: readonly string[];
   /** Where its health pages are, such as `127.0.0.1:4711`. */
@@ -37,6 +39,8 @@ export type PluginOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** An existing folder, kept on disposal; by default a new one that goes. */
   readonly folder?: string;
+  /** What is run instead of csi/main.ts. */
+  readonly program?: string;
 };
 
 /** Starts it and returns once the socket answers. Throws with its log when it ends before. */
@@ -49,7 +53,7 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
     places.config,
     JSON.stringify({ metrics: { address: "127.0.0.1:0" }, ...options.settings }),
   );
-  const child = start(places, options.environment ?? {});
+  const child = start(places, options);
   const log: string[] = [];
   const ended = once(child, "exit").then(([status]) => status as number | null);
   collect(child, log);
@@ -66,6 +70,7 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
     socket: places.socket,
     client,
     pid: child.pid ?? 0,
+    ended,
     log,
     health: () => healthIn(log),
     target: (pod, volume) => makeTarget(places.pods, pod, volume),
@@ -101,8 +106,8 @@ async function makeTarget(pods: string, pod: string = randomUUID(), volume = "vo
   return { pod, target: path.join(parent, "mount") };
 }
 
-function start(places: Places, more: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, [path.join(top, "csi", "main.ts")], {
+function start(places: Places, { program, environment }: PluginOptions): ChildProcess {
+  return spawn(process.execPath, [path.join(top, program ?? "csi/main.ts")], {
     stdio: ["ignore", "ignore", "pipe"],
     env: {
       PATH: process.env["PATH"] ?? "",
@@ -110,7 +115,7 @@ function start(places: Places, more: Readonly<Record<string, string>>): ChildPro
       LARDER_NODE: "node-1",
       LARDER_ROOT: places.root,
       LARDER_CONFIG: places.config,
-      ...more,
+      ...environment,
     },
   });
 }

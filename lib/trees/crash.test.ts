@@ -158,6 +158,26 @@ describe("a start after a power loss", () => {
     expect(leased.hit).toBe(true);
   });
 
+  it("keeps what landed while an earlier sync was under way", async () => {
+    const requests = ["f", "g"].map((name) =>
+      requestFor(`r.example/a@${addFiles(repository, { [name]: name })}`),
+    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    kit.syncing = promise;
+    const first = await kit.start();
+    for (const request of requests) {
+      (await first.lease(request, never))[Symbol.dispose]();
+      await until(() => kit.synced === 1);
+      // A landing is told of after its last waiter is.
+      await new Promise(setImmediate);
+    }
+    resolve();
+    await until(() => kit.synced === 2);
+    await first[Symbol.asyncDispose]();
+    kit.boot = "boot-2";
+    expect((await kit.start()).figures()).toMatchObject({ layers: 2, trees: 2 });
+  });
+
   it("takes torn records for nothing", async () => {
     const request = requestFor(`r.example/a@${addFiles(repository, { f: "f" })}`);
     const first = await kit.start();

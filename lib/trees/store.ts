@@ -20,6 +20,7 @@ import { ProgressMeter } from "./pull-progress.ts";
 import { Pulls } from "./pulls.ts";
 import { Rights } from "./rights.ts";
 import { scanStore } from "./scan.ts";
+import { SyncBehind } from "./sync-behind.ts";
 import { Tags } from "./tags.ts";
 import { Trash } from "./trash.ts";
 import { Turns } from "./turns.ts";
@@ -71,9 +72,8 @@ export class Store implements AsyncDisposable {
   readonly #budget: Budget;
   readonly #blobs: Blobs;
   readonly #ingest: Ingest;
+  readonly #syncBehind: SyncBehind;
   readonly #closing = new AbortController();
-  #syncing = false;
-  #background: Promise<void> = Promise.resolve();
   #notedMs = 0;
 
   constructor(deps: StoreDeps, root: string, settings: StoreSettings) {
@@ -101,6 +101,11 @@ export class Store implements AsyncDisposable {
     const blobs = this.#blobs;
     const { settle, cloneTree: clone, assemble } = deps;
     this.#ingest = new Ingest({ ...shared, blobs, store: this.layers, settle, clone });
+    this.#syncBehind = new SyncBehind({
+      isBusy: () => !this.pulls.isIdle || this.#closing.signal.aborted,
+      sync: () => this.layers.sync(),
+      onTrouble: (error) => log.warn("Cannot sync the store; it is tried again", { error }),
+    });
     const openMeter = (registry: string) => new ProgressMeter(this.#blobs, registry, now);
     this.pulls = new Pulls({ ...shared, now, metrics, openMeter, onLanded: () => this.requestSync() });
     const closing = this.#closing.signal;
@@ -116,16 +121,9 @@ export class Store implements AsyncDisposable {
     this.requestSync();
   }
 
-  /** Syncs behind, unless pulls are in the air, which would only be slowed: the last of them asks again. */
+  /** Syncs behind, once no pull is in the air. */
   requestSync(): void {
-    if (this.#syncing || !this.pulls.isIdle || this.#closing.signal.aborted) return;
-    this.#syncing = true;
-    this.#background = this.layers
-      .sync()
-      .catch((error: unknown) => this.#deps.log.warn("Cannot sync the store; it is tried again", { error }))
-      .finally(() => {
-        this.#syncing = false;
-      });
+    this.#syncBehind.request();
   }
 
   async tend(): Promise<void> {
@@ -165,7 +163,7 @@ export class Store implements AsyncDisposable {
     );
     await this.pulls.landed();
     await this.#ingest.landed();
-    await this.#background;
+    await this.#syncBehind.ended();
     await this.#noteUse();
     await this.trash.emptied();
   }

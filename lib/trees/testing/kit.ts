@@ -25,6 +25,8 @@ export class Kit implements AsyncDisposable {
   nowMs = 1_000_000;
   boot = "boot-1";
   synced = 0;
+  /** What a sync of the file system waits for. */
+  syncing: Promise<void> = Promise.resolve();
   room: FilesystemRoom = {
     bytesTotal: 4 * GiB,
     bytesFree: 4 * GiB,
@@ -109,6 +111,7 @@ export class Kit implements AsyncDisposable {
     const real = new LinuxFiles({
       run: async () => {
         this.synced++;
+        await this.syncing;
       },
     });
     return new Proxy(real, {

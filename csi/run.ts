@@ -1,0 +1,30 @@
+// One life of the plugin as a process: from its environment and settings until a signal has stopped it.
+import { readFile } from "node:fs/promises";
+import { BlockingThreads } from "../lib/host/blocking.ts";
+import { openLog, standardErrorLines } from "../lib/host/log.ts";
+import { parseNode } from "../lib/settings/node.ts";
+import { openOutside } from "./outside.ts";
+import { type Ports, startPlugin } from "./plugin.ts";
+
+/** Resolves once everything is in order after SIGTERM or SIGINT. `wrap` is between the plugin and the outside world. */
+export async function runPlugin(
+  env: NodeJS.ProcessEnv,
+  wrap: (outside: Ports) => Ports = (outside) => outside,
+): Promise<void> {
+  const config = env["LARDER_CONFIG"];
+  const settings = parseNode(config === undefined ? "" : await readFile(config, "utf8"), env);
+  const log = openLog({ level: settings.logLevel, now: Date.now, write: standardErrorLines() });
+  const blocking = new BlockingThreads({ patienceMs: 20 });
+  const outside = wrap(await openOutside(settings, log, blocking));
+  const plugin = await startPlugin(settings, outside);
+  const stopping = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stopping.resolve);
+  log.info("Stopping", { signal: await stopping.promise });
+  await plugin.stop();
+  await outside.unpacker[Symbol.asyncDispose]();
+  await outside.reader[Symbol.asyncDispose]();
+  await blocking[Symbol.asyncDispose]();
+  log.info("Stopped");
+  // exit() would wait for a thread that hangs in the kernel, perhaps for ever.
+  if (blocking.stuck > 0) process.kill(process.pid, "SIGKILL");
+}

@@ -1,0 +1,69 @@
+// A fuse: lets the process have so many effects and then kills it, as a crash would, with no chance to clear up.
+import { readFileSync, writeFileSync } from "node:fs";
+import type { Ports } from "../plugin.ts";
+
+/** What a fuse file says; tests write it at any time, and a file that is not there kills nobody. */
+type Fuse = {
+  /** How many effects there may still be. */
+  readonly left: number;
+  /** Which effects count, as a regular expression; by default all. */
+  readonly only?: string;
+};
+
+/** Passed before each effect: kills this process when no more are left to it. */
+export type Burn = (effect: string) => void;
+
+export function openFuse(file: string): Burn {
+  return (effect) => {
+    const fuse = readFuse(file);
+    if (fuse === undefined || !new RegExp(fuse.only ?? "").test(effect)) return;
+    if (fuse.left <= 0) process.kill(process.pid, "SIGKILL");
+    writeFileSync(file, JSON.stringify({ ...fuse, left: fuse.left - 1 }));
+  };
+}
+
+function readFuse(file: string): Fuse | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Fuse;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const fileEffects = [
+  "writeAtomically",
+  "rename",
+  "makeDirectory",
+  "removeFile",
+  "removeEmptyDirectory",
+  "syncFilesystem",
+  "touch",
+  "removeLeftovers",
+];
+
+/** The same outside world, each of whose effects burns the fuse: before it begins, so that the one before is done. */
+export function wrapWithFuse(outside: Ports, burn: Burn): Ports {
+  return {
+    ...outside,
+    files: burning(outside.files, fileEffects, burn),
+    mounts: burning(outside.mounts, ["bind", "overlay", "unmount"], burn),
+    unpacker: burning(outside.unpacker, ["unpack", "verify"], burn),
+    onStep: async (step) => burn(step),
+  };
+}
+
+function burning<Port extends object>(port: Port, effects: readonly string[], burn: Burn): Port {
+  return new Proxy(port, {
+    get: (target, name) => {
+      const method = target[name as keyof Port];
+      if (typeof method !== "function") return method;
+      const bound = method.bind(target) as (...args: unknown[]) => unknown;
+      if (!effects.includes(String(name))) return bound;
+      return (...args: unknown[]) => {
+        burn(String(name));
+        return bound(...args);
+      };
+    },
+  });
+}

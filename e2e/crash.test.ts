@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { RegistryDouble } from "../testing/registry-double.ts";
+import { KilledNode } from "./killed-node.ts";
+import { digestsIn, digestsOf } from "./node-state.ts";
+import { type Contents, serveFiles, serveImage } from "./served.ts";
+
+type Shape = {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly serve: (registry: RegistryDouble, tag: string) => Promise<{ reference: string; holds: Contents }>;
+  /** Which effects kill; by default all. */
+  readonly effects?: string;
+  /** How many of them there are at least. */
+  readonly kills: number;
+};
+
+const image: Shape["serve"] = async (registry, tag) => {
+  const [lower, upper] = [{ "a/lower.txt": tag, "shared.txt": "lower" }, { "shared.txt": tag }];
+  return { reference: await serveImage(registry, tag, [lower, upper]), holds: { ...lower, ...upper } };
+};
+
+const shapes: readonly Shape[] = [
+  {
+    name: "bind",
+    attributes: {},
+    serve: async (registry, tag) => {
+      const holds = { "x.txt": tag, "d/y.txt": `${tag} too` };
+      return { reference: serveFiles(registry, tag, holds), holds };
+    },
+    kills: 12,
+  },
+  // Its layers come as those of the next one do: what is left are the Record, the directory and the mount.
+  {
+    name: "overlay",
+    attributes: {},
+    serve: image,
+    effects: "writeAtomically|makeDirectory|overlay",
+    kills: 5,
+  },
+  { name: "copy", attributes: { layout: "copy" }, serve: image, kills: 20 },
+];
+
+let node: KilledNode;
+afterEach(async () => await node[Symbol.asyncDispose]());
+
+describe("a kill at every effect", { timeout: 300_000 }, () => {
+  beforeEach(async () => {
+    node = await KilledNode.open();
+  });
+
+  it.each(shapes)("of a cold publish ($name) leaves what the same call finishes", async (shape) => {
+    for (let left = 0, through = false; !through; left++) {
+      const name = `${left}`;
+      const { reference, holds } = await shape.serve(node.registry, name);
+      const attributes = { reference, ...shape.attributes };
+      const first = await node.volume(name, attributes);
+      through = await node.survives(left, shape.effects, () => first.publish());
+      const again = await node.volume(name, attributes);
+      await again.publish();
+      await node.expectVolumes(again);
+      expect(await digestsIn(again.target)).toEqual(digestsOf(holds));
+      await node.settled();
+      await again.unpublish();
+      await node.expectVolumes();
+    }
+    expect(node.kills).toBeGreaterThanOrEqual(shape.kills);
+  });
+
+  it.each(shapes.slice(0, 2))("of an unpublish ($name) leaves what the same call finishes", async (shape) => {
+    const { reference, holds } = await shape.serve(node.registry, "warm");
+    const attributes = { reference, ...shape.attributes };
+    for (let left = 0, through = false; !through; left++) {
+      const first = await node.volume("warm", attributes);
+      await first.publish();
+      expect(await digestsIn(first.target)).toEqual(digestsOf(holds));
+      await node.settled();
+      through = await node.survives(left, undefined, () => first.unpublish());
+      await (await node.volume("warm", attributes)).unpublish();
+      await node.expectVolumes();
+    }
+    expect(node.kills).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("a kill at every step of a collection", { timeout: 300_000 }, () => {
+  it("leaves whole Trees, and what a pod has stays", async () => {
+    node = await KilledNode.open({ store: { high: "300Ki", low: "250Ki" } });
+    const serve = (name: string, kibibytes: number) => {
+      const holds = { [name]: name.padEnd(kibibytes * 1024, name) };
+      return { holds, attributes: { reference: serveFiles(node.registry, name, holds) } };
+    };
+    for (let left = 0, through = false; !through; left++) {
+      // Two that nobody uses any more, and a third for which both must go.
+      for (const name of [`a${left}`, `b${left}`]) {
+        const volume = await node.volume(name, serve(name, 60).attributes);
+        await volume.publish();
+        await volume.unpublish();
+      }
+      await node.settled();
+      const name = `c${left}`;
+      const { holds, attributes } = serve(name, 200);
+      const first = await node.volume(name, attributes);
+      through = await node.survives(left, "removed$|removeFile|rename", () => first.publish());
+      const again = await node.volume(name, attributes);
+      await again.publish();
+      expect(await digestsIn(again.target)).toEqual(digestsOf(holds));
+      await node.expectVolumes(again);
+      await node.settled();
+      await again.unpublish();
+    }
+    expect(node.kills).toBeGreaterThanOrEqual(8);
+  });
+});
