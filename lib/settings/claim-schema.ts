@@ -7,7 +7,8 @@ import { parseReference } from "../core/reference.ts";
 import { artifactAttributes } from "./artifact.ts";
 import { parsed } from "./problems.ts";
 import { parseCacheName, parseRepositoryTemplate } from "./repository.ts";
-import { parseMode, parseSwitch, wholeNumber } from "./texts.ts";
+import { rootAttributes } from "./scratch.ts";
+import { parseSwitch, wholeNumber } from "./texts.ts";
 
 const parseKeys = (text: string) =>
   text
@@ -15,8 +16,6 @@ const parseKeys = (text: string) =>
     .map((key) => key.trim())
     .filter((key) => key !== "")
     .map(parseKey);
-
-const LAST_ID = 4_294_967_294;
 
 /** What may be changed while a claim is there. */
 const terms = {
@@ -93,16 +92,7 @@ export const claimParameters = z.strictObject({
   quota: z.enum(["auto", "required"]).default("auto").meta({
     description: "`required`: only on nodes where the size is a hard limit.",
   }),
-  inodes: parsed(wholeNumber(16, 1e12)).exactOptional().meta({
-    description: "The limit on files; one for each 4 KiB of the size.",
-  }),
-  uid: parsed(wholeNumber(0, LAST_ID)).exactOptional().meta({ description: "Who owns the volume's root." }),
-  gid: parsed(wholeNumber(0, LAST_ID))
-    .exactOptional()
-    .meta({ description: "The group of the volume's root." }),
-  mode: parsed(parseMode).exactOptional().meta({
-    description: "The mode of the volume's root, such as `2775`.",
-  }),
+  ...rootAttributes,
   devices: parsed(parseSwitch).prefault("false").meta({
     description: "Under `copy`: device nodes are written back.",
   }),

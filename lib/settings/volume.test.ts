@@ -152,4 +152,33 @@ describe("parseVolume()", () => {
       insecure: false,
     });
   });
+
+  describe("where inline volumes may be written to", () => {
+    const scratch = { maxSizeBytes: 10 * 2 ** 30 };
+    const parse = (attributes: Record<string, string>) =>
+      parseVolume(new Map(Object.entries({ reference, ...attributes })), { registries: [], scratch });
+
+    it("gives one that asks for it a layer of its own", () => {
+      expect(parse({ writable: "true" }).scratch).toEqual({ bytes: 2 ** 30, inodes: 2 ** 18 });
+      expect(
+        parse({ writable: "true", size: "2Gi", inodes: "500", uid: "0", gid: "7", mode: "0770" }).scratch,
+      ).toEqual({ bytes: 2 ** 31, inodes: 500, uid: 0, gid: 7, mode: 0o770 });
+    });
+
+    it("gives others none", () => {
+      expect(parse({}).scratch).toBeUndefined();
+      expect(parse({ writable: "false", size: "1Gi" }).scratch).toBeUndefined();
+    });
+
+    it.each([
+      [{ size: "2Gi" }, '"size" is for writable volumes'],
+      [{ uid: "0", mode: "700" }, '"mode" is for writable volumes'],
+      [{ writable: "true", size: "11Gi" }, "size 11 GiB is more than this node gives"],
+      [{ writable: "true", size: "1k" }, "too small"],
+      [{ writable: "perhaps" }, 'writable: Cannot read "perhaps" as a switch'],
+      [{ writable: "true", sise: "1Gi" }, 'the nearest is "size"'],
+    ] as ReadonlyArray<readonly [Record<string, string>, string]>)("refuses %j", (attributes, problem) => {
+      expect(() => parse(attributes)).toThrow(problem);
+    });
+  });
 });

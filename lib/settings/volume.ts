@@ -14,6 +14,7 @@ import {
 import { nameAttributes } from "./names.ts";
 import { describeProblems, parsed } from "./problems.ts";
 import type { RegistrySettings } from "./registries.ts";
+import { type ScratchSettings, scratchAttributes, toScratch } from "./scratch.ts";
 
 export const volumeAttributes = z.strictObject({
   reference: parsed(parseReference).meta({
@@ -23,10 +24,12 @@ export const volumeAttributes = z.strictObject({
   ...artifactAttributes,
 });
 
-export type VolumeSettings = Pick<z.output<typeof volumeAttributes>, "reference" | "layout"> &
-  ArtifactSettings;
+const allAttributes = volumeAttributes.extend(scratchAttributes);
 
-/** Not built yet; what they are when nothing is said may be said. */
+export type VolumeSettings = Pick<z.output<typeof volumeAttributes>, "reference" | "layout"> &
+  ArtifactSettings & { readonly scratch?: ScratchSettings };
+
+/** Where inline volumes cannot be written to; what they are when nothing is said may be said. */
 const LATER: ReadonlyMap<string, string | undefined> = new Map([
   ["writable", "false"],
   ["size", "1Gi"],
@@ -37,29 +40,40 @@ const LATER: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 const NAMES = {
-  known: [...Object.keys(volumeAttributes.shape), ...LATER.keys()],
+  known: Object.keys(allAttributes.shape),
   aliases: new Map<string, Alias>([["oras.artifact.reference", { name: "reference" }], ...artifactAliases]),
+};
+
+type Node = {
+  readonly registries: readonly RegistrySettings[];
+  /** Absent where inline volumes are only read. */
+  readonly scratch?: { readonly maxSizeBytes: number };
 };
 
 /**
  * The settings that a volume's attributes spell; keys of Kubernetes' own are passed over.
  * Throws `invalid` with every problem at once.
  */
-export function parseVolume(
-  attributes: ReadonlyMap<string, string>,
-  node: { readonly registries: readonly RegistrySettings[] },
-): VolumeSettings {
+export function parseVolume(attributes: ReadonlyMap<string, string>, node: Node): VolumeSettings {
   const problems: string[] = [];
-  const named = nameAttributes(withoutLater(attributes, problems), NAMES, problems);
-  const input = Object.fromEntries(named);
-  const result = volumeAttributes.safeParse(input);
-  if (!result.success) problems.push(...describeProblems(result.error, volumeAttributes, input));
+  const taken = node.scratch === undefined ? withoutLater(attributes, problems) : attributes;
+  const input = Object.fromEntries(nameAttributes(taken, NAMES, problems));
+  const result = allAttributes.safeParse(input);
+  if (!result.success) problems.push(...describeProblems(result.error, allAttributes, input));
   else problems.push(...refusedTransport(result.data, result.data.reference.host, node.registries));
+  const scratch = result.success
+    ? toScratch(result.data, node.scratch?.maxSizeBytes ?? 0, problems)
+    : undefined;
   if (!result.success || problems.length > 0) {
     throw new Failure("invalid", `Cannot use the volume's attributes: ${problems.join("; ")}`);
   }
   const { reference, layout } = result.data;
-  return { reference, layout, ...toArtifactSettings(result.data) };
+  return {
+    reference,
+    layout,
+    ...toArtifactSettings(result.data),
+    ...(scratch === undefined ? {} : { scratch }),
+  };
 }
 
 function withoutLater(
