@@ -40,7 +40,7 @@ const everything: ClaimRecord = {
   publications: [{ target: "/t", readOnly: true }],
   outcome: "failure",
   wentDown: { isUsedSince: false },
-  push: { manifest: digestOf("p"), versionTag: "k.1.a", state: "begun" },
+  push: { manifest: digestOf("p"), versionTag: "k.1.a", isKeyless: false, state: "begun" },
   letGo: "nothing changed in it",
 };
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
@@ -116,7 +116,7 @@ describe("committedLayerId()", () => {
 describe("rootsOfClaim()", () => {
   it("are all digests of the Record", () => {
     expect(rootsOfClaim(made)).toEqual([]);
-    const push = { manifest: digestOf("p"), versionTag: "k", state: "begun" } as const;
+    const push = { manifest: digestOf("p"), versionTag: "k", isKeyless: false, state: "begun" } as const;
     expect(rootsOfClaim({ ...committed, push })).toEqual(["a", "b", "t", "m", "c", "p"].map(digestOf));
   });
 });

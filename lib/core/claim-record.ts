@@ -62,6 +62,8 @@ export type ClaimRecord = {
   readonly push?: {
     readonly manifest: Digest;
     readonly versionTag: string;
+    /** Decided once, or two tries would make two versions of one tag. */
+    readonly isKeyless: boolean;
     readonly state: "begun" | "confirmed";
   };
   /** Why its data may go without the registry having them. */
@@ -200,6 +202,7 @@ function readEnd(fields: Fields) {
           push: {
             manifest: push.digest("manifest"),
             versionTag: push.text("versionTag"),
+            isKeyless: push.boolean("isKeyless"),
             state: push.choice("state", ["begun", "confirmed"]),
           },
         }),

@@ -11,7 +11,7 @@ import {
 } from "./claim-steps.ts";
 import { digestOf } from "./digest.ts";
 import { Failure } from "./failure.ts";
-import { planKeyMove, planWriteBack, type WriteBackSeen } from "./plan-write-back.ts";
+import { planKeyMove, planWriteBack, type WriteBackSeen, whyKeyless } from "./plan-write-back.ts";
 import { committed, made, settings, used } from "./testing/claims.ts";
 
 const seen: WriteBackSeen = { record: used, boot: "b1", nowMs: 1.71e12, isMounted: false };
@@ -40,7 +40,7 @@ describe("planWriteBack()", () => {
     expect(plan(used)).toEqual({ kind: "commit" });
     expect(plan(committed)).toEqual({ kind: "pack" });
     expect(plan(committed, { isChanged: true })).toEqual({ kind: "push" });
-    const push = { manifest: digestOf("p"), versionTag: "t", state: "begun" } as const;
+    const push = { manifest: digestOf("p"), versionTag: "t", isKeyless: false, state: "begun" } as const;
     expect(plan({ ...committed, push }, { isChanged: true })).toEqual({ kind: "push" });
     expect(plan({ ...committed, push: { ...push, state: "confirmed" } })).toEqual({ kind: "remove" });
   });
@@ -207,7 +207,30 @@ describe("planKeyMove()", () => {
     expect(at(unstageClaim(endPods(again, "success"), "b2"))).toBe(true);
   });
 
+  it("stands by what the first try to push decided, whatever the head has become since", () => {
+    const pushing = (record: ClaimRecord, isKeyless: boolean): ClaimRecord => ({
+      ...record,
+      push: { manifest: digestOf("p"), versionTag: "t", isKeyless, state: "begun" },
+    });
+    const lucky = tainted(older.version);
+    const between = { version: { timeMs: 1.65e12, id: "x" } };
+    expect(move(pushing(lucky, false), between)).toEqual({ moves: true });
+    expect(move(pushing(lucky, false), newer).moves).toBe(false);
+    expect(move(pushing(lucky, true), older).moves).toBe(false);
+  });
+
   it("moves nothing that is not committed", () => {
     expect(move(used).moves).toBe(false);
+  });
+});
+
+describe("whyKeyless()", () => {
+  it("is for trouble alone, not for coming second", () => {
+    const newer = { version: { timeMs: 1.72e12, id: "other" } };
+    expect(planKeyMove(committed, "b1", newer).moves).toBe(false);
+    expect(whyKeyless(committed, "b1", newer)).toBeUndefined();
+    const tainted = { ...committed, base: { layers: [], origin: "empty", isTainted: true } } as const;
+    expect(whyKeyless(tainted, "b1", undefined)).toContain("less than the head");
+    expect(whyKeyless(mounted, "b2", undefined)).toContain("went down");
   });
 });

@@ -75,6 +75,17 @@ function mayDrop({ terms, deletedMs }: ClaimRecord, nowMs: number): boolean {
 /** What the moving tag points at: nothing, a version, or something that others than Larder put there. */
 export type KeyHead = { readonly version?: Version } | undefined;
 
+/** Why this version is never to have its key, in words; undefined where it may. Trouble never becomes content. */
+export function whyKeyless(record: ClaimRecord, boot: string, head: KeyHead): string | undefined {
+  const { base, push } = record;
+  const isDown = noticeDown(record, boot).wentDown !== undefined;
+  const isLess = base?.isTainted === true && !isSame(base.version, head?.version);
+  if (push === undefined ? !isDown && !isLess : !push.isKeyless) return undefined;
+  return isDown
+    ? "the claim was mounted when its node went down, and no pod has ended well on it since"
+    : "the claim started from less than the head, because that could not be had";
+}
+
 export type KeyMove =
   | { readonly moves: true }
   /** The version stands without the key; why, in words. */
@@ -87,7 +98,7 @@ export type KeyMove =
  * move, the answer is the same.
  */
 export function planKeyMove(record: ClaimRecord, boot: string, head: KeyHead): KeyMove {
-  const { base, commit, settings } = record;
+  const { commit, settings } = record;
   const stays = (why: string): KeyMove => ({
     moves: false,
     why: `The key "${settings.cache?.key}" stays as it is: ${why}`,
@@ -95,12 +106,8 @@ export function planKeyMove(record: ClaimRecord, boot: string, head: KeyHead): K
   if (commit === undefined) return stays("nothing is committed");
   const own: Version = { timeMs: commit.timeMs, id: record.id };
   if (isSame(own, head?.version)) return { moves: true };
-  if (noticeDown(record, boot).wentDown !== undefined) {
-    return stays("the claim was mounted when its node went down, and no pod has ended well on it since");
-  }
-  if (base?.isTainted === true && !isSame(base.version, head?.version)) {
-    return stays("the claim started from less than the head, because that could not be had");
-  }
+  const trouble = whyKeyless(record, boot, head);
+  if (trouble !== undefined) return stays(trouble);
   if (head?.version !== undefined && compareVersions(head.version, own) > 0) {
     return stays(`version ${head.version.timeMs}.${head.version.id} is newer than this one`);
   }
