@@ -1,7 +1,10 @@
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RegistryDouble } from "../testing/registry-double.ts";
 import { KilledNode } from "./killed-node.ts";
-import { digestsIn, digestsOf } from "./node-state.ts";
+import { digestsIn, digestsOf, namesIn } from "./node-state.ts";
 import { type Contents, serveFiles, serveImage } from "./served.ts";
 
 type Shape = {
@@ -79,6 +82,28 @@ describe("a kill at every effect", { timeout: 300_000 }, () => {
       await node.expectVolumes();
     }
     expect(node.kills).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("a kill at every effect of a start", { timeout: 300_000 }, () => {
+  it("leaves what the next start puts right", async () => {
+    node = await KilledNode.open();
+    const reference = serveFiles(node.registry, "gone", { "x.txt": "x" });
+    for (let left = 0, through = false; !through; left++) {
+      const gone = await node.volume("gone", { reference });
+      await gone.publish();
+      await node.plugin.kill();
+      await execa("umount", [gone.target]);
+      await rm(path.join(node.folder, "pods", "pod-gone"), { recursive: true });
+      for (const place of ["ingest/half/fs", "trash/half/fs", "volumes/nobody/upper"])
+        await mkdir(path.join(node.plugin.root, place), { recursive: true });
+      // Of the directories that are made where they are missing, none is.
+      through = await node.survivesStart(left, "^(?!makeDirectory)");
+      await node.expectVolumes();
+      await node.settled();
+      expect(await namesIn(path.join(node.plugin.root, "volumes"))).toEqual([]);
+    }
+    expect(node.kills).toBeGreaterThanOrEqual(4);
   });
 });
 

@@ -63,8 +63,7 @@ export class KilledNode implements AsyncDisposable {
 
   /** Does `work` with so many effects to live. Whether it came through, and all that goes on behind it too. */
   async survives(left: number, only: string | undefined, work: () => Promise<void>): Promise<boolean> {
-    await writeFile(`${this.fuse}.new`, JSON.stringify({ left, only }));
-    await rename(`${this.fuse}.new`, this.fuse);
+    await this.#light(left, only);
     const killed = this.plugin.ended.then((status) => `killed: ${status}`);
     const outcome = await Promise.race([killed, this.#carryOut(work)]);
     await rm(this.fuse, { force: true });
@@ -72,6 +71,23 @@ export class KilledNode implements AsyncDisposable {
     expect(outcome).toBe("killed: null");
     this.kills++;
     this.plugin.client[Symbol.dispose]();
+    await this.start();
+    return false;
+  }
+
+  /** A start with so many effects to live; one after it where that was not enough. Whether it was. */
+  async survivesStart(left: number, only: string): Promise<boolean> {
+    await this.#light(left, only);
+    const isThrough = await this.start().then(
+      () => true,
+      (error: unknown) => {
+        expect(String(error)).toContain("the plugin ended with null");
+        return false;
+      },
+    );
+    await rm(this.fuse, { force: true });
+    if (isThrough) return true;
+    this.kills++;
     await this.start();
     return false;
   }
@@ -113,6 +129,11 @@ export class KilledNode implements AsyncDisposable {
     await rm(this.fuse, { force: true });
     await (await this.#neighbour()).unpublish();
     expect(await mountsUnder(this.folder)).toEqual([]);
+  }
+
+  async #light(left: number, only?: string): Promise<void> {
+    await writeFile(`${this.fuse}.new`, JSON.stringify({ left, only }));
+    await rename(`${this.fuse}.new`, this.fuse);
   }
 
   async #carryOut(work: () => Promise<void>): Promise<string> {
