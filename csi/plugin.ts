@@ -1,8 +1,6 @@
 // The node plugin, whole: what a start does in which order, and what a stop undoes.
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { assembleLayers, cloneTree } from "../lib/archive/clone-tree.ts";
-import { settleLayer } from "../lib/archive/settle.ts";
 import type { Unpacker } from "../lib/archive/unpacker.ts";
 import type { Platform } from "../lib/core/platform.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
@@ -16,18 +14,15 @@ import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { Reader } from "../lib/registry/reader.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
-import { Store } from "../lib/trees/store.ts";
+import { openTrees } from "../lib/trees/open-trees.ts";
 import { Trash } from "../lib/trees/trash.ts";
-import { Trees } from "../lib/trees/trees.ts";
+import type { Trees } from "../lib/trees/trees.ts";
+import { ClaimRecords } from "../lib/volumes/claim-records.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
-import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
 import { Records } from "../lib/volumes/records.ts";
 import { recover } from "../lib/volumes/recover.ts";
-import { stats } from "../lib/volumes/stats.ts";
-import { openTurns } from "../lib/volumes/turns.ts";
-import { unpublish } from "../lib/volumes/unpublish.ts";
+import { openJourneys } from "./journeys.ts";
 import { type Listening, listen } from "./listen.ts";
-import type { InlineJourneys } from "./node.ts";
 
 /** The outside world, made once in main.ts. */
 export type Ports = {
@@ -67,13 +62,21 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   if (ended > 0) log.warn("Ended what an earlier run left running", { processes: ended });
   label(settings, log);
   const records = await Records.open(files, settings.root, log);
-  await putRight(settings, ports, records);
+  const discard = (at: string) => trash.take(at);
+  const trash = await openTrash(settings.root, ports);
+  const claims = await ClaimRecords.open(files, settings.root, log);
+  await recover({ ...ports, records, claims, root: settings.root, discard });
   const trees = undo.use(await openStore(settings, ports));
+  claims.holdBy(trees);
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
   watch(ports, trees, records);
   undo.use(ports.every(TEND_MS, () => trees.tend()));
-  const journeys = journeysOf(settings, { ports, records, trees });
-  const listening = undo.use(await listen(settings, ports, { claims: false, journeys }));
+  const listening = undo.use(
+    await listen(settings, ports, {
+      claims: false,
+      journeys: openJourneys(settings, { ports, records, trees }),
+    }),
+  );
   const { driver, node, root } = settings;
   log.info("Larder is ready", { driver, node, root, health: listening.health });
   const started = undo.move();
@@ -86,54 +89,29 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   };
 }
 
+async function openTrash(root: string, { files, log }: Ports): Promise<Trash> {
+  const directory = path.join(root, "trash");
+  await files.makeDirectory(directory);
+  const onTrouble = (message: string, error: unknown) => log.error(message, { error });
+  return new Trash({ files, directory, removeTree, onTrouble });
+}
+
 function label({ root, selinux }: NodeSettings, log: Log): void {
   if (!hasSelinux()) return;
   labelDirectory(root, selinux.context);
   log.info("Labelled the store for SELinux", { context: selinux.context });
 }
 
-async function putRight(
-  { root }: NodeSettings,
-  { files, mounts, log }: Ports,
-  records: Records,
-): Promise<void> {
-  const directory = path.join(root, "trash");
-  await files.makeDirectory(directory);
-  const onTrouble = (message: string, error: unknown) => log.error(message, { error });
-  const trash = new Trash({ files, directory, removeTree, onTrouble });
-  await recover({ files, mounts, records, root, log, discard: (at) => trash.take(at) });
-  await trash.emptied();
-}
-
 async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
-  const { store: marks, pull, proof } = settings;
-  const { reader, unpacker, files, log, metrics, clock, onStep } = ports;
-  const store = new Store(
-    {
-      reader,
-      unpacker,
-      files,
-      log,
-      metrics,
-      now: () => clock.now(),
-      salt: randomBytes(32),
-      settle: settleLayer,
-      cloneTree: async (from, to) => void (await cloneTree(from, to, { links: "hardlink" })),
-      removeTree,
-      assemble: (layers, to) => assembleLayers(layers, to, { links: "hardlink" }),
-      ...(onStep === undefined ? {} : { onStep }),
-    },
-    settings.root,
-    {
-      marks,
-      concurrency: pull.concurrency,
-      proofTtlMs: proof.ttlMs,
-      staleTags: proof.staleTags,
-      keepSetuid: pull.keepSetuid,
-    },
-  );
-  await store.open();
-  return new Trees(store);
+  const { store: marks, pull, proof, root } = settings;
+  const { clock } = ports;
+  return await openTrees({ ...ports, now: () => clock.now(), salt: randomBytes(32) }, root, {
+    marks,
+    concurrency: pull.concurrency,
+    proofTtlMs: proof.ttlMs,
+    staleTags: proof.staleTags,
+    keepSetuid: pull.keepSetuid,
+  });
 }
 
 function watch({ metrics }: Ports, trees: Trees, records: Records): void {
@@ -142,29 +120,4 @@ function watch({ metrics }: Ports, trees: Trees, records: Records): void {
     cacheItems: () => trees.figures().layers + trees.figures().trees,
     openVolumes: () => records.all.size,
   });
-}
-
-type Inside = { readonly ports: Ports; readonly records: Records; readonly trees: Trees };
-
-function journeysOf(settings: NodeSettings, { ports, records, trees }: Inside): InlineJourneys {
-  const { files, mounts, keyring, clock, log, platform } = ports;
-  const deps: PublishDeps = {
-    files,
-    mounts,
-    keyring,
-    clock,
-    log,
-    platform,
-    records,
-    trees,
-    root: settings.root,
-    turns: openTurns(),
-    registries: settings.registries,
-    view: { ...settings.mount, ...(hasSelinux() ? { context: settings.selinux.context } : {}) },
-  };
-  return {
-    publish: (request, call) => publish(deps, request, call),
-    unpublish: (request) => unpublish(deps, request),
-    stats: (request) => stats({ records, trees }, request),
-  };
 }

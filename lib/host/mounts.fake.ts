@@ -31,7 +31,14 @@ export class MemoryMounts implements Mounts {
     if (to.kind === "symlink") throw new Failure("conflict", `${attempt}: it is a symbolic link`);
     if (from.kind !== to.kind)
       throw new Failure("unsupported", `${attempt}: one is a directory, the other is not`);
-    this.#push(to.real, flags, { type: "memory", root: source, source: "memory", options: "" });
+    // What is mounted at the source is what shows.
+    const {
+      type,
+      root,
+      source: device,
+      options,
+    } = this.#at(source).at(-1) ?? { type: "memory", root: source, source: "memory", options: "" };
+    this.#push(to.real, flags, { type, root, source: device, options });
   }
 
   async overlay(request: OverlayRequest): Promise<void> {

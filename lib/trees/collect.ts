@@ -1,6 +1,6 @@
 // Makes room: what rests half done goes first, then what no Tree needs, then the Trees unused for longest.
 import path from "node:path";
-import { type Held, planCollection } from "../core/collection.ts";
+import { type Collection, type Held, planCollection } from "../core/collection.ts";
 import type { Digest } from "../core/digest.ts";
 import type { Files } from "../host/files.ts";
 import type { Inventory } from "./inventory.ts";
@@ -32,8 +32,7 @@ export class Collector {
   async collect(targetBytes: number): Promise<Collected> {
     const { inventory, trash } = this.#deps;
     const before = inventory.usedBytes;
-    const mark = { highBytes: targetBytes, lowBytes: targetBytes, takenBytes: 0, wantedBytes: 0 };
-    const plan = planCollection(this.#held(), inventory.roots(), mark);
+    const plan = this.#planTo(targetBytes);
     for (const name of plan.partials) await this.#removePartial(name);
     let trees = 0;
     for (const key of plan.trees as readonly Digest[]) trees += await this.#removeTree(key);
@@ -41,6 +40,17 @@ export class Collector {
     for (const id of plan.layers as readonly Digest[]) layers += await this.#removeLayer(id);
     await trash.emptied();
     return { trees, layers, bytes: before - inventory.usedBytes };
+  }
+
+  /** What it would free, were it to remove all that may go. */
+  collectableBytes(): number {
+    const { usedBytes, leftBytes } = this.#planTo(0);
+    return usedBytes - leftBytes;
+  }
+
+  #planTo(targetBytes: number): Collection {
+    const mark = { highBytes: targetBytes, lowBytes: targetBytes, takenBytes: 0, wantedBytes: 0 };
+    return planCollection(this.#held(), this.#deps.inventory.roots(), mark);
   }
 
   /** Removes the partials that have rested for a day; a clock that jumped counts as a day. */

@@ -49,6 +49,22 @@ export class LayerStore {
     await onStep("layer in place");
   }
 
+  /**
+   * The same for what a claim wrote, which no registry has yet: it carries no boot, since its bytes were synced before
+   * and everything here is. Survives a power loss once it resolves; repeating is safe.
+   */
+  async adopt(directory: string, layer: Layer): Promise<void> {
+    const { files, layout, inventory, onStep } = this.#deps;
+    await files.writeAtomically(path.join(directory, "layer.json"), Buffer.from(formatLayer(layer)), {
+      durable: true,
+    });
+    await onStep("claim recorded");
+    await files.rename(directory, layout.layer(layer.id));
+    await files.syncDirectory(layout.layers);
+    inventory.putLayer(layer);
+    await onStep("claim in place");
+  }
+
   /** Ensures, durably, that the registry counts as one these bytes came from. */
   async addSource(id: Digest, registry: string): Promise<void> {
     await this.#amend(id, true, (layer) =>

@@ -66,6 +66,7 @@ export class Store implements AsyncDisposable {
   readonly collector: Collector;
   readonly pulls: Pulls;
   readonly pull: PullDeps;
+  readonly files: Files;
   readonly now: () => number;
   readonly #deps: StoreDeps;
   readonly #onStep: (step: string) => Promise<void>;
@@ -81,6 +82,7 @@ export class Store implements AsyncDisposable {
     this.#deps = deps;
     this.#onStep = deps.onStep ?? (() => Promise.resolve());
     this.now = now;
+    this.files = files;
     this.settings = settings;
     this.layout = new Layout(root);
     this.proofs = new Proofs({ salt, ttlMs: settings.proofTtlMs, now });

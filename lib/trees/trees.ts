@@ -5,6 +5,7 @@ import { treeKey } from "../core/layer-id.ts";
 import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
+import { ClaimLayers } from "./claim-layers.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import { bytesOfLayer, type Layer } from "./layer.ts";
 import { type Asked, Meanings } from "./meaning.ts";
@@ -106,6 +107,29 @@ export class Trees implements AsyncDisposable {
     const sum = (of: (layer: Layer) => number) =>
       layers.reduce((total, layer) => total + (layer === undefined ? 0 : of(layer)), 0);
     return { bytes: sum(bytesOfLayer), inodes: sum(({ inodes }) => inodes) };
+  }
+
+  /** The directories of these Layers, topmost first as they were named lowest first; undefined where one is not here. */
+  contents(layers: readonly Digest[]): readonly string[] | undefined {
+    const { inventory, layout } = this.#store;
+    if (!layers.every((id) => inventory.layers.has(id))) return undefined;
+    return layers.toReversed().map((id) => layout.content(id));
+  }
+
+  /** What a collection could free now. */
+  collectableBytes(): number {
+    return this.#store.collector.collectableBytes();
+  }
+
+  /** Frees so much, the longest unused first, or what there is. */
+  async collect(bytes: number): Promise<void> {
+    const { inventory, collector } = this.#store;
+    await collector.collect(Math.max(0, inventory.usedBytes - bytes));
+  }
+
+  /** For what claims write, which no registry has yet. */
+  get claimLayers(): ClaimLayers {
+    return new ClaimLayers(this.#store);
   }
 
   /** What a timer calls: syncs, expires what rests, notes what was used, and collects above the high mark. */

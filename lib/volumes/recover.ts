@@ -6,12 +6,14 @@ import { planRecovery, type RecoveryStep, type Remains } from "../core/recovery.
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import type { Mounts } from "../host/mounts.ts";
+import type { ClaimRecords } from "./claim-records.ts";
 import type { Records } from "./records.ts";
 
 export type RecoverDeps = {
   readonly files: Files;
   readonly mounts: Mounts;
   readonly records: Records;
+  readonly claims: Pick<ClaimRecords, "find" | "unreadable">;
   readonly root: string;
   readonly log: Log;
   /** Renames into `trash/`; what is there is removed later, by descriptor. */
@@ -25,18 +27,20 @@ export async function recover(deps: RecoverDeps): Promise<void> {
   if (steps.length > 0) deps.log.info("Put right what the last run left", { steps: steps.length });
 }
 
-async function readRemains({ files, mounts, records, root }: RecoverDeps): Promise<Remains> {
+async function readRemains({ files, mounts, records, claims, root }: RecoverDeps): Promise<Remains> {
   const podDirectories = new Set<string>();
   for (const { target } of records.all.values()) {
     const directory = podDirectoryOf(target);
     if (await mayExist(files, directory)) podDirectories.add(directory);
   }
+  const isClaims = (name: string) => claims.find(name) !== undefined || claims.unreadable.includes(name);
+  const volumes = await namesIn(files, path.join(root, "volumes"));
   return {
     records: records.all,
     unreadable: records.unreadable,
     mounts: await mounts.list(),
     podDirectories,
-    volumes: await namesIn(files, path.join(root, "volumes")),
+    volumes: volumes.filter((name) => !isClaims(name)),
     ingest: await namesIn(files, path.join(root, "ingest")),
   };
 }

@@ -6,10 +6,10 @@ import type { Mounts } from "../host/mounts.ts";
 
 export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
 
-/** Whether the mount shows content of the store under `root`: one Layer bound, or an overlay of several. */
+/** Whether the mount shows content of the store under `root`: an overlay of it, one Layer, or a claim's directory. */
 function isOurMount(entry: MountEntry, root: string): boolean {
-  if (entry.type === "overlay") return entry.options.includes(`=${root}/layers/`);
-  return /\/layers\/[0-9a-f]{64}\/fs$/.test(entry.root);
+  if (entry.type === "overlay") return entry.options.includes(`=${root}/`);
+  return /\/(?:layers\/[0-9a-f]{64}\/fs|volumes\/claim-[0-9a-f]{64}\/upper)$/.test(entry.root);
 }
 
 /** Whether a mount of ours is at the target, on top. Throws `conflict` where it is somebody else's. */
@@ -38,7 +38,11 @@ export async function checkTarget({ files }: TargetDeps, target: string): Promis
  * Ensures that nothing of ours is mounted at the target, however often it was, and that the directory is gone.
  * `in-use` while a mount is busy; `conflict` for what is not ours or not empty, which stays as it is.
  */
-export async function clearTarget(deps: TargetDeps, target: string): Promise<void> {
+export async function clearTarget(
+  deps: TargetDeps,
+  target: string,
+  options: { readonly keepDirectory?: boolean } = {},
+): Promise<void> {
   for (
     let entries = await deps.mounts.at(target);
     entries.length > 0;
@@ -48,7 +52,7 @@ export async function clearTarget(deps: TargetDeps, target: string): Promise<voi
     if (top !== undefined && !isOurMount(top, deps.root)) throw foreign("unpublish", target, top);
     await deps.mounts.unmount(target);
   }
-  await removeTarget(deps, target);
+  if (options.keepDirectory !== true) await removeTarget(deps, target);
 }
 
 async function removeTarget({ files }: TargetDeps, target: string): Promise<void> {

@@ -7,6 +7,7 @@ import { openMemoryLog } from "../../host/log.fake.ts";
 import { MemoryMounts } from "../../host/mounts.fake.ts";
 import type { Mounts } from "../../host/mounts.ts";
 import type { LeasedTree, TreeRequest } from "../../trees/trees.ts";
+import { ClaimRecords } from "../claim-records.ts";
 import type { PublishDeps } from "../publish.ts";
 import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
@@ -42,7 +43,8 @@ export class TestNode {
       await this.files.makeDirectory(`${root}/${directory}`);
     const records = await Records.open(files, root, this.log.log);
     const discard = async (at: string) => void (await files.removeEmptyDirectory(at));
-    await recover({ files, mounts, records, root, log: this.log.log, discard });
+    const claims = await ClaimRecords.open(files, root, this.log.log);
+    await recover({ files, mounts, records, claims, root, log: this.log.log, discard });
     return {
       files,
       mounts,

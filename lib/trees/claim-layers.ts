@@ -1,0 +1,40 @@
+// Layers that claims of this node wrote: content like any other, from no registry until they were pushed.
+import type { Access } from "../core/access.ts";
+import type { Digest } from "../core/digest.ts";
+import { treeKey } from "../core/layer-id.ts";
+import type { Platform } from "../core/platform.ts";
+import type { Layer } from "./layer.ts";
+import { registryOf } from "./permission.ts";
+import type { Store } from "./store.ts";
+import { formatTree, type Tree } from "./tree.ts";
+
+type Pushed = { readonly digest: Digest; readonly platform: Platform; readonly layers: readonly Digest[] };
+
+export class ClaimLayers {
+  readonly #store: Pick<Store, "inventory" | "layout" | "files" | "layers" | "settings" | "now">;
+
+  constructor(store: Pick<Store, "inventory" | "layout" | "files" | "layers" | "settings" | "now">) {
+    this.#store = store;
+  }
+
+  isHere(layer: Digest): boolean {
+    return this.#store.inventory.layers.has(layer);
+  }
+
+  /** What a claim wrote, and was synced, is a Layer: `directory`, whose `fs` holds it, is renamed into place. Durable. */
+  async adopt(directory: string, made: Pick<Layer, "id" | "ownBytes" | "inodes">): Promise<void> {
+    const layer: Layer = { ...made, kind: "claim", blobs: [], files: [], shared: [], sources: [] };
+    await this.#store.layers.adopt(directory, layer);
+  }
+
+  /** A Tree that was pushed from here is here: whoever may have it from that registry needs to fetch none of its blobs. */
+  async register(access: Access, { digest, platform, layers: ids }: Pushed): Promise<void> {
+    const { inventory, layout, files, layers, settings, now } = this.#store;
+    const registry = registryOf(access);
+    for (const id of ids) await layers.addSource(id, registry);
+    const key = treeKey({ digest, platform, layout: "overlay", keepSetuid: settings.keepSetuid });
+    const tree: Tree = { key, digest, layers: ids, notes: [], sources: [registry] };
+    await files.writeAtomically(layout.treeRecord(key), Buffer.from(formatTree(tree)), { durable: false });
+    inventory.putTree(tree, now());
+  }
+}

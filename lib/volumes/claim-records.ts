@@ -1,0 +1,80 @@
+// The Records of the claims on this node: in memory while the plugin runs, durable files for everything after.
+import path from "node:path";
+import { type ClaimRecord, formatClaimRecord, parseClaimRecord, rootsOfClaim } from "../core/claim-record.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import type { Files } from "../host/files.ts";
+import type { Log } from "../host/log.ts";
+import type { Trees } from "../trees/trees.ts";
+
+/** What keeps what a Record names from collection. */
+export type Holder = Pick<Trees, "hold" | "letGo">;
+
+export class ClaimRecords {
+  readonly #files: Files;
+  readonly #directory: string;
+  readonly #records = new Map<string, ClaimRecord>();
+  #holder: Holder | undefined;
+  /** Volume ids whose Record could not be read: nothing of theirs is touched. */
+  readonly unreadable: string[] = [];
+
+  private constructor(files: Files, directory: string) {
+    this.#files = files;
+    this.#directory = directory;
+  }
+
+  static async open(files: Files, root: string, log: Log): Promise<ClaimRecords> {
+    const claims = new ClaimRecords(files, path.join(root, "claims"));
+    await files.makeDirectory(claims.#directory);
+    await files.removeLeftovers(claims.#directory);
+    for (const { name } of await files.list(claims.#directory)) await claims.#read(name, log);
+    return claims;
+  }
+
+  get all(): ReadonlyMap<string, ClaimRecord> {
+    return this.#records;
+  }
+
+  find(volumeId: string): ClaimRecord | undefined {
+    return this.#records.get(volumeId);
+  }
+
+  /** Throws `not-found`. */
+  require(volumeId: string): ClaimRecord {
+    const record = this.#records.get(volumeId);
+    if (record !== undefined) return record;
+    throw new Failure("not-found", `Cannot find the volume "${volumeId}": no claim on this node has that id`);
+  }
+
+  /** From now on what the Records name is held by it, too. */
+  holdBy(holder: Holder): void {
+    this.#holder = holder;
+    for (const record of this.#records.values()) holder.hold(record.volumeId, rootsOfClaim(record));
+  }
+
+  /** The Record survives a power loss when it resolves. */
+  async write(record: ClaimRecord): Promise<void> {
+    this.#holder?.hold(record.volumeId, rootsOfClaim(record));
+    const file = path.join(this.#directory, record.volumeId);
+    await this.#files.writeAtomically(file, formatClaimRecord(record), { durable: true });
+    this.#records.set(record.volumeId, record);
+  }
+
+  /** There is no such Record when it resolves, nor after a power loss. */
+  async remove(volumeId: string): Promise<void> {
+    await this.#files.removeFile(path.join(this.#directory, volumeId));
+    await this.#files.syncDirectory(this.#directory);
+    this.#records.delete(volumeId);
+    this.#holder?.letGo(volumeId);
+  }
+
+  async #read(name: string, log: Log): Promise<void> {
+    try {
+      const record = parseClaimRecord(await this.#files.read(path.join(this.#directory, name)), name);
+      if (record.volumeId === name) this.#records.set(name, record);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      log.error("Cannot read a claim's record; what it describes is left as it is", { error });
+      this.unreadable.push(name);
+    }
+  }
+}

@@ -1,0 +1,329 @@
+import { describe, expect, it } from "vitest";
+import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import { claimStats, readCapacity, validateClaim } from "./claim-answers.ts";
+import { createClaim } from "./create-claim.ts";
+import { deleteClaim } from "./delete-claim.ts";
+import { expandClaim } from "./expand-claim.ts";
+import { modifyClaim } from "./modify-claim.ts";
+import { publishClaim, unpublishClaim } from "./publish-claim.ts";
+import { stageClaim } from "./stage-claim.ts";
+import { ClaimNode, createRequest, driver, stageRequest, staging, targetRequest } from "./testing/claims.ts";
+import { call, root } from "./testing/node.ts";
+import { unstageClaim } from "./unstage-claim.ts";
+
+const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
+const cached = new Map([
+  ["repository", "r.example/caches/${cache}"],
+  ["cache", "m2"],
+  ["when", "always"],
+]);
+type Deps = Awaited<ReturnType<ClaimNode["startClaims"]>>;
+
+async function use(node: ClaimNode, deps: Deps, volumeId: string): Promise<void> {
+  const target = await targetRequest(node, volumeId);
+  await stageClaim(deps, stageRequest(volumeId), call);
+  await publishClaim(deps, target);
+  await unpublishClaim(deps, target);
+  await unstageClaim(deps, { volumeId, path: staging }, call);
+}
+
+async function remains(node: ClaimNode): Promise<object> {
+  return {
+    claims: (await node.files.list(`${root}/claims`)).length,
+    volumes: (await node.files.list(`${root}/volumes`)).length,
+    limits: (await node.quotas.list()).filter(({ limits }) => limits !== undefined).length,
+    mounts: (await node.mounts.list()).length,
+  };
+}
+
+const nothing = { claims: 0, volumes: 0, limits: 0, mounts: 0 };
+
+describe("createClaim()", () => {
+  it("records the claim, its project and its limit", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId, bytes } = await createClaim(deps, createRequest());
+    expect(bytes).toBe(10 * 2 ** 20);
+    expect(await node.quotas.list()).toMatchObject([{ project: 1000, limits: { bytes, inodes: 2560 } }]);
+    expect(deps.claims.find(volumeId)?.project).toBe(1000);
+  });
+
+  it("is one claim per name, and a conflict where it differs", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const first = await createClaim(deps, createRequest());
+    expect(await createClaim(deps, createRequest())).toEqual(first);
+    const larger = createRequest({ size: { requiredBytes: 2 ** 30, limitBytes: 2 ** 30 } });
+    await expect(createClaim(deps, larger)).rejects.toEqual(being("conflict"));
+    expect((await node.quotas.list()).length).toBe(1);
+  });
+
+  it("gives projects that nobody has, to claims made at once too", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const names = Array.from({ length: 10 }, (_, index) => `pvc-${index}`);
+    await Promise.all(names.map((name) => createClaim(deps, createRequest({ name }))));
+    expect(new Set([...deps.claims.all.values()].map(({ project }) => project)).size).toBe(10);
+  });
+
+  it("never promises more than there is room for, to claims made at once too", async () => {
+    const node = new ClaimNode();
+    node.files.room = { ...node.files.room, bytesFree: 25 * 2 ** 20 };
+    const deps = await node.startClaims();
+    const made = await Promise.allSettled(
+      ["a", "b", "c"].map((name) => createClaim(deps, createRequest({ name }))),
+    );
+    expect(made.filter(({ status }) => status === "fulfilled").length).toBe(2);
+    expect(made.find(({ status }) => status === "rejected")).toMatchObject({ reason: being("full") });
+  });
+
+  it.each([
+    [
+      "a block device",
+      {
+        capabilities: [
+          { access: "block", mode: "single-node-writer", fsType: "", mountFlags: [], mountGroup: "" },
+        ],
+      },
+      "invalid",
+    ],
+    [
+      "writers on several nodes",
+      {
+        capabilities: [
+          { access: "mount", mode: "multi-node-multi-writer", fsType: "", mountFlags: [], mountGroup: "" },
+        ],
+      },
+      "invalid",
+    ],
+    ["a snapshot as its source", { hasSource: true }, "invalid"],
+    ["an unknown parameter", { parameters: new Map([["cahce", "m2"]]) }, "invalid"],
+    ["another node", { topology: [new Map([[`${driver}/node`, "node-2"]])] }, "full"],
+  ] as const)("refuses %s, and leaves nothing", async (_what, change, reason) => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    await expect(createClaim(deps, createRequest(change))).rejects.toEqual(being(reason));
+    expect(await remains(node)).toEqual(nothing);
+  });
+});
+
+describe("stageClaim()", () => {
+  it("mounts an empty base writable, fixes it, and does so once", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    const mounts = await node.mounts.at(staging);
+    expect(mounts).toMatchObject([{ type: "overlay", readOnly: false, noSuid: true, noDev: true }]);
+    expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: false, layers: [] });
+  });
+
+  it("waits for a cache that cannot be had until base-deadline, and then starts empty and tainted, with a warning", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    node.trouble = new Failure("unavailable", "the registry is down");
+    await expect(stageClaim(deps, stageRequest(volumeId), call)).rejects.toEqual(being("unavailable"));
+    node.now += 6 * 60_000;
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: true });
+    expect(node.log.lines.some(({ level, message }) => level === "warn" && message.includes("down"))).toBe(
+      true,
+    );
+  });
+
+  it("takes a cache that does not exist yet for empty, without a taint", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: false });
+  });
+});
+
+describe("publishClaim()", () => {
+  it("shows the claim to several pods, read-only where that is asked", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    await stageClaim(deps, stageRequest(volumeId), call);
+    const one = await targetRequest(node, volumeId);
+    const two = { ...(await targetRequest(node, volumeId, "pod-2")), readOnly: true };
+    await publishClaim(deps, one);
+    await publishClaim(deps, two);
+    await publishClaim(deps, two);
+    expect((await node.mounts.at(one.target)).map(({ readOnly }) => readOnly)).toEqual([false]);
+    expect((await node.mounts.at(two.target)).map(({ readOnly }) => readOnly)).toEqual([true]);
+    await expect(publishClaim(deps, { ...two, readOnly: false })).rejects.toEqual(being("conflict"));
+  });
+
+  it("refuses a second target of a ReadWriteOncePod claim", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    await stageClaim(deps, stageRequest(volumeId), call);
+    const one = await targetRequest(node, volumeId);
+    const alone = { ...one.capability, mode: "single-node-single-writer" } as const;
+    await publishClaim(deps, { ...one, capability: alone });
+    const two = { ...(await targetRequest(node, volumeId, "pod-2")), capability: alone };
+    await expect(publishClaim(deps, two)).rejects.toEqual(being("in-use"));
+  });
+
+  it("refuses what is not staged, and what is not here", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    const target = await targetRequest(node, volumeId);
+    await expect(publishClaim(deps, target)).rejects.toEqual(being("in-use"));
+    await expect(publishClaim(deps, { ...target, volumeId: "claim-x" })).rejects.toEqual(being("not-found"));
+  });
+});
+
+describe("expandClaim()", () => {
+  it("raises the limit while the claim is in use, never lowers it", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    const expand = (requiredBytes: number) =>
+      expandClaim(deps, { volumeId, path: staging, size: { requiredBytes, limitBytes: 0 } });
+    expect(await expand(20 * 2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
+    expect(await expand(2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
+    expect((await node.quotas.list())[0]?.limits).toEqual({ bytes: 20 * 2 ** 20, inodes: 5120 });
+  });
+});
+
+describe("readCapacity(), validateClaim(), claimStats()", () => {
+  it("tell what is left, what fits and what is used", async () => {
+    const node = new ClaimNode();
+    node.files.room = { ...node.files.room, bytesFree: 100 * 2 ** 20 };
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    const capacity = await readCapacity(deps, { capabilities: [], parameters: new Map() });
+    expect(capacity.availableBytes).toBe(90 * 2 ** 20);
+    const elsewhere = new Map([[`${driver}/node`, "node-2"]]);
+    const other = await readCapacity(deps, { capabilities: [], parameters: new Map(), topology: elsewhere });
+    expect(other.availableBytes).toBe(0);
+    const { capabilities, parameters, mutable, secrets } = createRequest();
+    const asked = {
+      volumeId,
+      capabilities,
+      parameters,
+      mutable,
+      secrets,
+      context: new Map<string, string>(),
+    };
+    expect(await validateClaim(deps, asked)).toEqual({ confirmed: true });
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect((await claimStats(deps, { volumeId, path: staging }))?.bytes.total).toBe(10 * 2 ** 20);
+    expect(await claimStats(deps, { volumeId, path: "/elsewhere" })).toBeUndefined();
+  });
+});
+
+describe("deleteClaim()", () => {
+  it("leaves nothing of a claim that has no cache, and is fine with one that is unknown", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    await use(node, deps, volumeId);
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect(await remains(node)).toEqual(nothing);
+    expect(node.pushes).toEqual([]);
+  });
+
+  it("commits, packs and pushes what changed in a cache, and only then lets go", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect([node.packs.length, node.pushes.length, node.adopted.size]).toEqual([1, 1, 1]);
+    expect(await remains(node)).toEqual(nothing);
+  });
+
+  it("pushes nothing where nothing changed", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    node.isChanged = false;
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect(node.pushes).toEqual([]);
+    expect(await remains(node)).toEqual(nothing);
+  });
+
+  it("keeps everything while the registry refuses, and drops it once the deadline has passed", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    const refusing = {
+      ...deps,
+      push: () => Promise.reject(new Failure("unavailable", "the registry is down")),
+    };
+    await expect(deleteClaim(refusing, { volumeId, secrets: new Map() }, call)).rejects.toEqual(
+      being("unavailable"),
+    );
+    expect(deps.claims.find(volumeId)?.commit).toBeDefined();
+    node.now += 25 * 3_600_000;
+    await deleteClaim(refusing, { volumeId, secrets: new Map() }, call);
+    expect(node.losses).toBe(1);
+    expect(await remains(node)).toEqual(nothing);
+  });
+
+  it("refuses while the claim is mounted", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest());
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await expect(deleteClaim(deps, { volumeId, secrets: new Map() }, call)).rejects.toEqual(being("in-use"));
+    expect((await node.mounts.at(staging)).length).toBe(1);
+  });
+
+  it("lets go of what its policy was changed to discard", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    await modifyClaim(deps, { volumeId, mutable: new Map([["policy", "discard"]]), secrets: new Map() });
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect(node.packs).toEqual([]);
+    expect(await remains(node)).toEqual(nothing);
+  });
+});
+
+describe("a stop after each step of a claim's life", () => {
+  it("from create to confirmed write-back: recover, call again, same end", async () => {
+    for (let stop = 0; ; stop++) {
+      const node = new ClaimNode();
+      const live = async (deps: Deps) => {
+        const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+        await use(node, deps, volumeId);
+        await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+      };
+      const deps = await node.startClaims();
+      node.stopAfter = node.effects + stop;
+      const isDone = await live(deps).then(
+        () => true,
+        () => false,
+      );
+      node.stopAfter = undefined;
+      const again = await node.startClaims();
+      const left = [...again.claims.all.keys()];
+      // What was begun is brought to its end, as the kubelet and a provisioner would.
+      for (const volumeId of left) {
+        const target = await targetRequest(node, volumeId);
+        await unpublishClaim(again, target);
+        await unstageClaim(again, { volumeId, path: staging }, call);
+        await deleteClaim(again, { volumeId, secrets: new Map() }, call);
+      }
+      expect(await remains(node), `after ${stop} effects`).toEqual(nothing);
+      if (isDone) {
+        expect(stop).toBeGreaterThan(15);
+        expect(node.pushes.length).toBe(1);
+        return;
+      }
+    }
+  });
+});

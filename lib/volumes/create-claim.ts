@@ -1,0 +1,89 @@
+// The journey of CreateVolume: a claim is promised its room on this node, and recorded.
+import { admitClaim, inodesOfClaim, sizeOfClaim } from "../core/admit-claim.ts";
+import { type ClaimRecord, claimIdOf } from "../core/claim-record.ts";
+import { Failure } from "../core/failure.ts";
+import { parseClaim } from "../settings/claim.ts";
+import { checkCapabilities } from "./claim-capability.ts";
+import type { ClaimDeps } from "./claim-deps.ts";
+import { ensureDisk } from "./claim-disk.ts";
+import { makeRoom } from "./claim-room.ts";
+import type { ClaimAnswer, CreateClaimRequest } from "./requests.ts";
+
+export type CreateDeps = ClaimDeps & { readonly driver: string };
+
+/**
+ * The claim is recorded, has its directory and its limit; its base is found when it is first staged. Repeating is
+ * safe: one name is one claim. Failures: invalid, conflict, busy, out-of-range, full (another node may have the room).
+ */
+export async function createClaim(deps: CreateDeps, request: CreateClaimRequest): Promise<ClaimAnswer> {
+  checkCapabilities(request.name, request.capabilities);
+  refuseSource(request);
+  const { settings, terms } = parseClaim(request.parameters, request.mutable, {
+    registries: deps.registries,
+  });
+  refuseElsewhere(deps, request);
+  const volumeId = claimIdOf(request.name);
+  using _turn = deps.turns.take(volumeId);
+  const existing = deps.claims.find(volumeId);
+  if (admitClaim(existing, request) === "keep" && existing !== undefined) {
+    await ensureDisk(deps, existing);
+    return toAnswer(existing);
+  }
+  refuseUnlimited(deps, settings.quota);
+  const bytes = sizeOfClaim(request.size);
+  const record = await deps.limits.draw(
+    () => deps.claims.all.values(),
+    async (project) => {
+      // In here, so that of two who ask at once only one gets the last room.
+      await makeRoom(deps, bytes);
+      const drawn = toRecord(deps, request, { bytes, project });
+      const made: ClaimRecord = { ...drawn, settings, terms, inodes: settings.inodes ?? drawn.inodes };
+      await deps.claims.write(made);
+      return made;
+    },
+  );
+  await ensureDisk(deps, record);
+  return toAnswer(record);
+}
+
+type Given = { readonly bytes: number; readonly project: number | undefined };
+
+function toRecord(deps: CreateDeps, { name, parameters }: CreateClaimRequest, { bytes, project }: Given) {
+  return {
+    kind: "claim",
+    volumeId: claimIdOf(name),
+    name,
+    createdMs: deps.clock.now(),
+    id: deps.drawId(),
+    node: deps.node,
+    parameters,
+    bytes,
+    inodes: inodesOfClaim(bytes),
+    ...(project === undefined ? {} : { project }),
+    publications: [],
+  } as const;
+}
+
+const toAnswer = ({ volumeId, bytes }: ClaimRecord): ClaimAnswer => ({ volumeId, bytes, context: new Map() });
+
+function refuseSource({ name, hasSource }: CreateClaimRequest): void {
+  if (!hasSource) return;
+  throw new Failure(
+    "invalid",
+    `Cannot make the volume "${name}" from a snapshot or another volume; name what it starts from with "cache" or "from"`,
+  );
+}
+
+function refuseElsewhere({ driver, node }: CreateDeps, { name, topology }: CreateClaimRequest): void {
+  const key = `${driver}/node`;
+  if (topology.length === 0 || topology.some((segments) => (segments.get(key) ?? node) === node)) return;
+  throw new Failure("full", `Cannot make the volume "${name}" on ${node}: it is wanted on another node`);
+}
+
+function refuseUnlimited({ limits, node }: CreateDeps, quota: "auto" | "required"): void {
+  if (quota === "auto" || limits.areEnforced) return;
+  throw new Failure(
+    "full",
+    `Cannot make the volume on ${node}: its class requires a hard limit, and this node has no XFS with project quotas`,
+  );
+}

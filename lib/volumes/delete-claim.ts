@@ -1,0 +1,132 @@
+// The journey of DeleteVolume: what changed goes back to the registry, or is let go for a reason that is recorded.
+import type { ClaimRecord } from "../core/claim-record.ts";
+import { deleteClaim as deleted, letGoOfClaim } from "../core/claim-steps.ts";
+import { type Failure, isFailure } from "../core/failure.ts";
+import { planWriteBack, type WriteBackSeen, type WriteBackStep } from "../core/plan-write-back.ts";
+import { clearDisk } from "./claim-disk.ts";
+import { type CommitDeps, commitClaim } from "./commit-claim.ts";
+import { waitFor } from "./patience.ts";
+import type { Call, DeleteClaimRequest } from "./requests.ts";
+import type { StageDeps } from "./stage-claim.ts";
+
+type Secrets = ReadonlyMap<string, string>;
+
+/** What was packed of a claim; nothing where nothing changed. */
+export type Packed = { readonly isChanged: boolean };
+
+export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
+  Pick<CommitDeps, "layers"> & {
+    /** Packs the committed Layer against its base; repeating gives the same bytes. */
+    readonly pack: (record: ClaimRecord, tell: (words: string) => void) => Promise<Pack>;
+    /** The registry has confirmed all of it when it resolves, and the Record says so. */
+    readonly push: (
+      record: ClaimRecord,
+      packed: Pack,
+      push: { readonly secrets: Secrets; readonly tell: (words: string) => void },
+    ) => Promise<ClaimRecord>;
+    readonly flights: Map<string, Flight>;
+    readonly countLoss: () => void;
+  };
+
+/** One write-back under way: whoever calls meanwhile joins it. */
+export type Flight = { readonly outcome: Promise<void>; words: string };
+
+/**
+ * Nothing of the claim is left when it resolves: its changes are in the registry, or were let go for a reason.
+ * `pending` with the progress while that goes on; `in-use` while it is mounted; else what the write-back failed with,
+ * and the next call tries again. An unknown volume is fine.
+ */
+export async function deleteClaim<Pack extends Packed>(
+  deps: DeleteDeps<Pack>,
+  { volumeId, secrets }: DeleteClaimRequest,
+  call: Call,
+): Promise<void> {
+  if (deps.claims.find(volumeId) === undefined) return;
+  const flight = deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets);
+  await waitFor(
+    deps.clock,
+    call,
+    () => flight.words,
+    () => flight.outcome,
+  );
+}
+
+function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, secrets: Secrets): Flight {
+  const turn = deps.turns.take(volumeId);
+  const flight: { outcome: Promise<void>; words: string } = {
+    outcome: Promise.resolve(),
+    words: `Deleting the volume "${volumeId}"`,
+  };
+  const tell = (words: string) => {
+    flight.words = words;
+  };
+  flight.outcome = run(deps, volumeId, { secrets, tell }).finally(() => {
+    turn[Symbol.dispose]();
+    deps.flights.delete(volumeId);
+  });
+  // Who began it may have gone.
+  flight.outcome.catch(() => undefined);
+  deps.flights.set(volumeId, flight);
+  return flight;
+}
+
+type Told = { readonly secrets: Secrets; readonly tell: (words: string) => void };
+
+async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, told: Told): Promise<void> {
+  const { claims, clock, files } = deps;
+  let record = deleted(claims.require(volumeId), clock.now());
+  await claims.write(record);
+  let packed: Pack | undefined;
+  let failure: Failure | undefined;
+  for (;;) {
+    const seen: WriteBackSeen = {
+      record,
+      boot: files.bootId(),
+      nowMs: clock.now(),
+      isMounted: await isInUse(deps, record),
+      ...(packed === undefined ? {} : { isChanged: packed.isChanged }),
+      ...(failure === undefined ? {} : { failure }),
+    };
+    const step = planWriteBack(seen);
+    if (step.kind === "fail") throw step.failure;
+    if (step.kind === "remove") return await remove(deps, record);
+    if (step.kind === "let-go") {
+      record = letGo(deps, record, step);
+      await claims.write(record);
+      return await remove(deps, record);
+    }
+    try {
+      if (step.kind === "commit") record = await commitClaim(deps, record);
+      else if (step.kind === "pack") packed = await deps.pack(record, told.tell);
+      else if (packed !== undefined) record = await deps.push(record, packed, told);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      failure = error;
+    }
+  }
+}
+
+/** By the kernel's word, not the Record's. */
+async function isInUse({ mounts }: StageDeps, { stage, publications }: ClaimRecord): Promise<boolean> {
+  const paths = [...publications.map(({ target }) => target), ...(stage === undefined ? [] : [stage.path])];
+  for (const path of paths) if ((await mounts.at(path)).length > 0) return true;
+  return false;
+}
+
+function letGo(
+  { log, countLoss }: Pick<DeleteDeps, "log" | "countLoss">,
+  record: ClaimRecord,
+  { why, isLoss }: Extract<WriteBackStep, { kind: "let-go" }>,
+): ClaimRecord {
+  const fields = { volume: record.volumeId, why };
+  if (isLoss) countLoss();
+  if (isLoss) log.error("A claim's changes are lost for the registry", fields);
+  else log.info("A claim's changes are not written back", fields);
+  return letGoOfClaim(record, why);
+}
+
+/** The Record last: until then the next call goes on from here. */
+async function remove(deps: StageDeps, record: ClaimRecord): Promise<void> {
+  await clearDisk(deps, record);
+  await deps.claims.remove(record.volumeId);
+}

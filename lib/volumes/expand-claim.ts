@@ -1,0 +1,28 @@
+// The journey of NodeExpandVolume: a claim's limit is raised while pods use it.
+import { expandClaim as expanded } from "../core/claim-steps.ts";
+import { Failure } from "../core/failure.ts";
+import { formatBytes } from "../core/quantity.ts";
+import type { ClaimDeps } from "./claim-deps.ts";
+import { makeRoom } from "./claim-room.ts";
+import type { ExpandRequest } from "./requests.ts";
+
+/** The claim may hold what is required at least. Safe to repeat; never shrinks. Failures: not-found, out-of-range, full. */
+export async function expandClaim(
+  deps: ClaimDeps,
+  request: ExpandRequest,
+): Promise<{ readonly bytes: number }> {
+  const { volumeId, size } = request;
+  const record = deps.claims.require(volumeId);
+  if (size.limitBytes > 0 && record.bytes > size.limitBytes) {
+    throw new Failure(
+      "out-of-range",
+      `Cannot make the volume "${volumeId}" hold at most ${formatBytes(size.limitBytes)}: it has ${formatBytes(record.bytes)}, and claims do not shrink`,
+    );
+  }
+  using _turn = deps.turns.take(volumeId);
+  const larger = expanded(deps.claims.require(volumeId), size.requiredBytes);
+  if (larger.bytes > record.bytes) await makeRoom(deps, larger.bytes - record.bytes);
+  await deps.claims.write(larger);
+  await deps.limits.set(larger.project, larger);
+  return { bytes: larger.bytes };
+}

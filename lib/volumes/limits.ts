@@ -1,0 +1,96 @@
+// Size limits of claims: which project each has, and that no two ever share one.
+import type { ClaimRecord } from "../core/claim-record.ts";
+import { Failure } from "../core/failure.ts";
+import type { QuotaLimits, Quotas } from "../host/quotas.ts";
+
+export type LimitsDeps = {
+  readonly quotas: Quotas;
+  /** Any directory on the file system that is limited. */
+  readonly root: string;
+  /** The first project that is ours to give. */
+  readonly projects: { readonly base: number; readonly count: number };
+};
+
+/** Limits as far as this node has them: without `quotas` every call is done at once. */
+export class Limits {
+  readonly #deps: LimitsDeps | undefined;
+  #drawing: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: LimitsDeps | undefined) {
+    this.#deps = deps;
+  }
+
+  get areEnforced(): boolean {
+    return this.#deps !== undefined;
+  }
+
+  /**
+   * Draws a project that no Record has and nothing is charged to, and hands it to `take`, which records it before the
+   * next draw looks. None where nothing is limited.
+   */
+  async draw<T>(
+    records: () => Iterable<ClaimRecord>,
+    take: (project: number | undefined) => Promise<T>,
+  ): Promise<T> {
+    const drawn = this.#drawing.then(async () => await take(await this.#free(records())));
+    this.#drawing = drawn.catch(() => undefined);
+    return await drawn;
+  }
+
+  /** The directory, and all that is made in it from now on, counts under the project; which may hold so much. */
+  async apply(directory: string, project: number | undefined, limits: QuotaLimits): Promise<void> {
+    if (this.#deps === undefined || project === undefined) return;
+    const { quotas, root } = this.#deps;
+    await quotas.setProject(directory, project);
+    await quotas.setLimits(root, project, limits);
+  }
+
+  async set(project: number | undefined, limits: QuotaLimits): Promise<void> {
+    if (this.#deps === undefined || project === undefined) return;
+    await this.#deps.quotas.setLimits(this.#deps.root, project, limits);
+  }
+
+  async clear(project: number | undefined): Promise<void> {
+    if (this.#deps === undefined || project === undefined) return;
+    await this.#deps.quotas.clearLimits(this.#deps.root, project);
+  }
+
+  /** What counts under the project; undefined where nothing is counted. */
+  async usage(project: number | undefined): Promise<{ bytes: number; inodes: number } | undefined> {
+    if (this.#deps === undefined || project === undefined) return undefined;
+    const { usedBytes, usedInodes } = await this.#deps.quotas.readQuota(this.#deps.root, project);
+    return { bytes: usedBytes, inodes: usedInodes };
+  }
+
+  /** Clears the limits of projects of ours that no Record has: a start finds what a crash left. */
+  async repair(records: Iterable<ClaimRecord>): Promise<number> {
+    if (this.#deps === undefined) return 0;
+    const { quotas, root } = this.#deps;
+    const taken = new Set([...records].map(({ project }) => project));
+    const stray = (await quotas.list(root)).filter(
+      ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !taken.has(project),
+    );
+    for (const { project } of stray) await quotas.clearLimits(root, project);
+    return stray.length;
+  }
+
+  async #free(records: Iterable<ClaimRecord>): Promise<number | undefined> {
+    if (this.#deps === undefined) return undefined;
+    const { quotas, root, projects } = this.#deps;
+    const taken = new Set([...records].map(({ project }) => project));
+    // What is still charged belongs to a committed Layer, or to something on its way out.
+    for (const { project } of await quotas.list(root)) taken.add(project);
+    for (let project = projects.base; project < projects.base + projects.count; project++) {
+      if (!taken.has(project)) return project;
+    }
+    throw new Failure(
+      "full",
+      "Cannot limit another claim: every project number of this node is taken; delete claims",
+    );
+  }
+
+  #isOurs(project: number): boolean {
+    const { base, count } = this.#deps?.projects ?? { base: 0, count: 0 };
+    return project >= base && project < base + count;
+  }
+}

@@ -1,0 +1,189 @@
+// The journeys of claims on a node in memory, which can be stopped after any effect.
+import { digestOf } from "../../core/digest.ts";
+import { Failure } from "../../core/failure.ts";
+import { MemoryQuotas } from "../../host/quotas.fake.ts";
+import type { ProjectQuota, QuotaLimits } from "../../host/quotas.ts";
+import type { Resolved } from "../../registry/reader.ts";
+import { placesOf } from "../claim-disk.ts";
+import { ClaimRecords } from "../claim-records.ts";
+import type { CreateDeps } from "../create-claim.ts";
+import type { DeleteDeps } from "../delete-claim.ts";
+import { Limits } from "../limits.ts";
+import { Records } from "../records.ts";
+import { recover } from "../recover.ts";
+import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
+import { openTurns } from "../turns.ts";
+import { Unmounts } from "../unmounts.ts";
+import { root, TestNode } from "./node.ts";
+
+export const staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/x/globalmount";
+export const driver = "csi.larder.test";
+
+/** Its own small tree follows the paths it is told of. */
+class ChargingQuotas extends MemoryQuotas {
+  override async setProject(directory: string, project: number): Promise<void> {
+    let at = "";
+    for (const name of directory.split("/").slice(1)) {
+      at += `/${name}`;
+      await this.readProject(at).catch(() => this.makeDirectory(at));
+    }
+    await super.setProject(directory, project);
+  }
+
+  override async setLimits(_path: string, project: number, limits: QuotaLimits): Promise<void> {
+    await super.setLimits("/", project, limits);
+  }
+
+  override async clearLimits(_path: string, project: number): Promise<void> {
+    await super.clearLimits("/", project);
+  }
+
+  override async readQuota(_path: string, project: number): Promise<ProjectQuota> {
+    return await super.readQuota("/", project);
+  }
+
+  override async list(): Promise<readonly ProjectQuota[]> {
+    return await super.list("/");
+  }
+}
+
+/** A registry that has nothing, or answers each question with a Failure. */
+export class ClaimNode extends TestNode {
+  readonly quotas = new ChargingQuotas();
+  trouble: Failure | undefined;
+  /** What the cache's key means; nothing by default. */
+  head: Resolved | undefined;
+  now = 1_700_000_000_000;
+  packs: string[] = [];
+  pushes: string[] = [];
+  isChanged = true;
+  losses = 0;
+  readonly adopted = new Set<string>();
+
+  // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
+  async startClaims(): Promise<CreateDeps & DeleteDeps> {
+    const inline = await this.start();
+    const { files, mounts, keyring, log, platform, registries } = inline;
+    await this.files.makeDirectory(`${root}/layers`);
+    const claims = await ClaimRecords.open(files, root, log);
+    const records = await Records.open(files, root, log);
+    const discard = async (at: string) => await this.#discard(at);
+    await recover({ files, mounts, records, claims, root, log, discard });
+    claims.holdBy(inline.trees);
+    const limits = new Limits({ quotas: this.quotas, root, projects: { base: 1000, count: 100 } });
+    return {
+      files,
+      mounts,
+      keyring,
+      log,
+      platform,
+      registries,
+      root,
+      claims,
+      limits,
+      discard,
+      driver,
+      node: "node-1",
+      flags: { noSuid: true, noDev: true },
+      overcommit: 1,
+      turns: openTurns(),
+      unmounts: new Unmounts(mounts),
+      flights: new Map(),
+      clock: { now: () => this.now, pause: () => new Promise(() => undefined) },
+      drawId: () => `id${claims.all.size}`,
+      countLoss: () => void this.losses++,
+      reader: {
+        resolve: async () => await this.#resolve(),
+        fetchManifest: () => Promise.reject(new Error("the test has no manifest")),
+      },
+      listTags: async () => [],
+      trees: {
+        ...inline.trees,
+        contents: (layers) => (layers.every((id) => this.adopted.has(id)) ? [...layers] : undefined),
+        collectableBytes: () => 0,
+        collect: async () => undefined,
+      },
+      layers: {
+        isHere: (id) => this.adopted.has(id),
+        adopt: async (directory, { id }) => {
+          await files.rename(directory, `${root}/layers/${id.slice("sha256:".length)}`);
+          this.adopted.add(id);
+        },
+      },
+      fill: async (record) => await files.makeDirectory(placesOf(root, record).upper),
+      pack: async (record) => {
+        this.packs.push(record.volumeId);
+        return { isChanged: this.isChanged };
+      },
+      push: async (record) => {
+        this.pushes.push(record.volumeId);
+        const confirmed = {
+          manifest: digestOf("m"),
+          versionTag: "t",
+          isKeyless: false,
+          state: "confirmed",
+        } as const;
+        const pushed = { ...record, push: confirmed };
+        await claims.write(pushed);
+        return pushed;
+      },
+    };
+  }
+
+  async #resolve(): Promise<Resolved> {
+    if (this.trouble !== undefined) throw this.trouble;
+    if (this.head !== undefined) return this.head;
+    throw notFound;
+  }
+
+  async #discard(at: string): Promise<void> {
+    for (const { name } of await this.files.list(at).catch(() => [])) await this.#discard(`${at}/${name}`);
+    await this.files.removeEmptyDirectory(at).catch(() => this.files.removeFile(at));
+  }
+}
+
+const notFound = new Failure("not-found", "Cannot resolve: the registry has nothing of that name");
+
+const capability = {
+  access: "mount",
+  mode: "single-node-writer",
+  fsType: "",
+  mountFlags: [],
+  mountGroup: "",
+} as const;
+
+export function createRequest(change: Partial<CreateClaimRequest> = {}): CreateClaimRequest {
+  return {
+    name: "pvc-1",
+    size: { requiredBytes: 10 * 2 ** 20, limitBytes: 0 },
+    capabilities: [capability],
+    parameters: new Map(),
+    mutable: new Map(),
+    secrets: new Map(),
+    topology: [],
+    hasSource: false,
+    ...change,
+  };
+}
+
+export function stageRequest(volumeId: string): StageRequest {
+  return { volumeId, path: staging, capability, context: new Map(), secrets: new Map() };
+}
+
+export async function targetRequest(
+  node: ClaimNode,
+  volumeId: string,
+  pod = "pod-1",
+): Promise<PublishRequest> {
+  const parent = `/var/lib/kubelet/pods/${pod}/volumes/kubernetes.io~csi/vol`;
+  await node.files.makeDirectory(parent);
+  return {
+    volumeId,
+    target: `${parent}/mount`,
+    stagingPath: staging,
+    readOnly: false,
+    attributes: new Map(),
+    secrets: new Map(),
+    capability,
+  };
+}
