@@ -42,7 +42,10 @@ export class RegistryDouble implements AsyncDisposable {
     this.#options = options;
     this.guard = new Guard(options.auth);
     const answer = (request: IncomingMessage, response: ServerResponse) => {
-      void this.#answer(request, response);
+      void this.#answer(request, response).catch((error: unknown) => {
+        // Who asks may go away in the middle.
+        if (!request.destroyed) throw error;
+      });
     };
     this.#server =
       options.tls === undefined ? http.createServer(answer) : https.createServer(options.tls, answer);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatProgress, type PullProgress, rateOf } from "./progress.ts";
+import { formatProgress, formatPushProgress, type PullProgress, rateOf } from "./progress.ts";
 
 const base: PullProgress = { artifact: "r.example/a:b", doneBytes: 0, sources: [] };
 const upstream = { kind: "upstream", host: "r.example" } as const;
@@ -57,5 +57,21 @@ describe("rateOf()", () => {
         1000,
       ),
     ).toBe(0);
+  });
+});
+
+describe("formatPushProgress()", () => {
+  it.each([
+    [{}, "asking the registry what it has of its base"],
+    [{ totalBytes: 1000 }, "0 % (0 B of 1000 B)"],
+    [
+      { doneBytes: 500, totalBytes: 1000, bytesPerSecond: 100 },
+      "50 % (500 B of 1000 B) at 100 B/s, about 5 s left",
+    ],
+    [{ doneBytes: 1000, totalBytes: 1000 }, "all 1000 B are sent, asking the registry for them again"],
+  ])("says of %j", (progress, words) => {
+    expect(formatPushProgress({ artifact: "r.example/a:b", doneBytes: 0, ...progress })).toBe(
+      `Pushing r.example/a:b: ${words}`,
+    );
   });
 });

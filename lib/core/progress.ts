@@ -21,11 +21,40 @@ export function formatProgress(progress: PullProgress): string {
     ...new Set(sources.map(({ kind, host }) => (kind === "mirror" ? `the mirror ${host}` : host))),
   ];
   const from = names.length === 0 ? "" : ` from ${names.join(" and ")}`;
+  return `Pulling ${artifact}: ${formatShare({ doneBytes, totalBytes, bytesPerSecond, from })}`;
+}
+
+export type PushProgress = {
+  readonly artifact: string;
+  readonly doneBytes: number;
+  /** None until its first blob is looked at. */
+  readonly totalBytes?: number;
+  readonly bytesPerSecond?: number;
+};
+
+/** Such as `Pushing r.example/a:b: 42 % (512 MiB of 1.2 GiB) at 85 MiB/s, about 9 s left`. */
+export function formatPushProgress(progress: PushProgress): string {
+  const { artifact, doneBytes, totalBytes, bytesPerSecond = 0 } = progress;
+  if (totalBytes === undefined) return `Pushing ${artifact}: asking the registry what it has of its base`;
+  if (doneBytes >= totalBytes) {
+    return `Pushing ${artifact}: all ${formatBytes(totalBytes)} are sent, asking the registry for them again`;
+  }
+  return `Pushing ${artifact}: ${formatShare({ doneBytes, totalBytes, bytesPerSecond, from: "" })}`;
+}
+
+type Share = {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly from: string;
+};
+
+function formatShare({ doneBytes, totalBytes, bytesPerSecond, from }: Share): string {
   const rate = bytesPerSecond < 1 ? "" : ` at ${formatBytes(bytesPerSecond)}/s`;
   const left = rate === "" ? "" : `, about ${formatWait((totalBytes - doneBytes) / bytesPerSecond)} left`;
   // Rounded down: 100 % is for what is all here.
   const percent = Math.floor((doneBytes / totalBytes) * 100);
-  return `Pulling ${artifact}: ${percent} % (${formatBytes(doneBytes)} of ${formatBytes(totalBytes)})${rate}${from}${left}`;
+  return `${percent} % (${formatBytes(doneBytes)} of ${formatBytes(totalBytes)})${rate}${from}${left}`;
 }
 
 function formatWait(seconds: number): string {
