@@ -10,7 +10,7 @@ import type { Progress, ProgressMeter } from "./pull-progress.ts";
 
 export type Waiter = {
   readonly signal: AbortSignal;
-  /** Told how far it is while bytes arrive, a few times a second. */
+  /** Told how far it is while bytes arrive, a few times a second, and once more when the waiter leaves. */
   readonly onProgress?: (progress: Progress) => void;
 };
 
@@ -77,6 +77,11 @@ export class Pulls {
     try {
       const flight = this.#flights.join(id, asker.as, () => this.#fly({ id, as: asker.as, key }, pull));
       await untilAborted(flight, waiter.signal);
+    } catch (error) {
+      // What it was told last may be old: nothing is told while no bytes come.
+      const meter = this.#meters.get(id);
+      if (waiter.signal.aborted && meter !== undefined) waiter.onProgress?.(meter.read());
+      throw error;
     } finally {
       waiting.delete(waiter);
       if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);

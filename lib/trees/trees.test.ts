@@ -120,6 +120,8 @@ describe("lease()", () => {
     caller.abort(new Error("the call is over"));
     await expect(waiting).rejects.toThrow("the call is over");
     expect(told[0]).toBe("r.example/a:latest");
+    // At once, and when it left: no byte came in between.
+    expect(told).toHaveLength(2);
     // The tag moves while nobody waits: under Always too, who comes back takes what was begun.
     repository.tags.set("latest", addFiles(repository, { f: "moved" }));
     held.resolve();

@@ -27,7 +27,7 @@ export type TreeRequest = {
 
 export type Waiter = {
   readonly signal: AbortSignal;
-  /** Told how far the pull is, at once and then a few times a second while bytes arrive. */
+  /** Told how far the pull is: at once, a few times a second while bytes arrive, and when the waiter leaves. */
   readonly onProgress?: (progress: PullProgress) => void;
 };
 
