@@ -1,5 +1,5 @@
 // The node plugin as a node runs it: a process of its own, with a root, a socket and a pods directory in one folder.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -8,6 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type CsiClient, openCsi } from "./client.ts";
+import { mountsUnder } from "./mounts.ts";
 
 const top = path.resolve(import.meta.dirname, "..");
 
@@ -79,6 +80,9 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
     restart: () => openPlugin({ ...options, folder }),
     [Symbol.asyncDispose]: async () => {
       await end("SIGKILL");
+      // Those of a test that failed before it took them down.
+      for (const { target } of (await mountsUnder(places.pods)).toReversed())
+        spawnSync("umount", ["--lazy", target]);
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };

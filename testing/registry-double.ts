@@ -18,6 +18,7 @@ export type DoubleOptions = {
   readonly storage?: (digest: Digest) => string;
 };
 
+type Hold = { readonly matches: (asked: Asked) => boolean; readonly until: Promise<void> };
 type Rule = { readonly matches: (asked: Asked) => boolean; left: number; readonly fault: Misbehaviour };
 
 export class RegistryDouble implements AsyncDisposable {
@@ -30,6 +31,7 @@ export class RegistryDouble implements AsyncDisposable {
   /** What is written to it, and how it spoils that. */
   readonly pushes = new PushSide({ blobs: this.#blobs, manifests: this.#manifests });
   readonly #rules: Rule[] = [];
+  readonly #holds = new Set<Hold>();
   readonly #sent = new Map<Digest, number>();
   readonly #server: http.Server;
   readonly #options: DoubleOptions;
@@ -104,6 +106,19 @@ export class RegistryDouble implements AsyncDisposable {
     this.#rules.push({ matches, left: times, fault });
   }
 
+  /** Requests that match wait until it is released, and are answered then. */
+  hold(matches: (asked: Asked) => boolean): { readonly release: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const hold = { matches, until: promise };
+    this.#holds.add(hold);
+    return {
+      release: () => {
+        this.#holds.delete(hold);
+        resolve();
+      },
+    };
+  }
+
   /** Behaves from now on. */
   mend(): void {
     this.#rules.length = 0;
@@ -141,6 +156,9 @@ export class RegistryDouble implements AsyncDisposable {
     response.on("close", () => {
       this.#atOnce -= 1;
     });
+    for (const { matches, until } of this.#holds) if (matches(asked)) await until;
+    // Whoever asked may have gone while it was held.
+    if (request.destroyed) return;
     const rule = this.#rules.find(({ matches, left }) => left > 0 && matches(asked));
     if (rule?.fault.kind === "cut-upload") {
       rule.left -= 1;
