@@ -1,8 +1,7 @@
 // What the layers beneath one show at a path: theirs, one over the other, as overlayfs would.
 import { Directory, type Name } from "../host/directory.ts";
-import { readXattr } from "../host/xattrs.ts";
 import { type Found, lookUp } from "./look-up.ts";
-import { isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
+import { isOpaque, isWhiteout } from "./overlay-marks.ts";
 
 /** Follows nothing: a layer beneath is as hostile as any. */
 export class Beneath implements Disposable {
@@ -20,7 +19,7 @@ export class Beneath implements Disposable {
     for (const layer of this.#layers) {
       let hides = false;
       const found = lookUp(layer, components, (directory) => {
-        hides ||= readXattr({ directory, name: "." }, OPAQUE_XATTR)?.toString() === "y";
+        hides ||= isOpaque(directory);
       });
       if (found.kind === "found" && !isWhiteout(found.status)) return found;
       if (found.kind === "found") found.parent[Symbol.dispose]();

@@ -9,7 +9,7 @@ import { readXattr } from "../host/xattrs.ts";
 import { readAttributes, replaceOnDirectory } from "./attributes.ts";
 import { copyEntry, type Place } from "./copy-entry.ts";
 import { statusOf } from "./look-up.ts";
-import { isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
+import { isOpaque, isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
 
 /**
  * `hardlink`: files are the same inodes, for trees that nobody writes to; what cannot be linked is copied.
@@ -158,8 +158,4 @@ function tryLink(to: Directory, name: Name, from: Place): boolean {
     if (["EXDEV", "EMLINK", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
     throw error;
   }
-}
-
-function isOpaque(directory: Directory): boolean {
-  return readXattr({ directory, name: "." }, OPAQUE_XATTR)?.toString() === "y";
 }

@@ -1,6 +1,6 @@
 // Which entries of an archive are taken, and as what.
 import type { Attributes } from "./attributes.ts";
-import { entryFailure } from "./entry-name.ts";
+import { entryFailure, WHITEOUT } from "./entry-name.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 export type Rules = {
@@ -10,9 +10,9 @@ export type Rules = {
   readonly keepSetuid: boolean;
 };
 
-const WHITEOUT = ".wh.";
 const RESERVED = ".wh..wh.";
-const OPAQUE = ".wh..wh..opq";
+/** Hides all that lies beneath the directory it is in. */
+export const OPAQUE = ".wh..wh..opq";
 /** One less than what chown takes for "leave it". */
 const LARGEST_ID = 0xffff_fffe;
 

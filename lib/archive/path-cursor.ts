@@ -1,11 +1,11 @@
 // Moves through the layer that is being filled, and gives each directory its attributes when it is left.
 import { Descent } from "../host/descent.ts";
 import { type Directory, type Name, setFileTime } from "../host/directory.ts";
-import type { EntryStatus } from "../host/entry-status.ts";
+import type { EntryStatus, Time } from "../host/entry-status.ts";
 import { type Attributes, applyToDirectory } from "./attributes.ts";
 
 /** `given` is applied on leaving; without it the directory keeps what it had `before` something was put into it. */
-type Visit = { given?: Attributes; readonly before: EntryStatus };
+type Visit = { given?: Attributes; before: EntryStatus };
 
 /** What happens in a directory changes its times, so those are set last: on leaving, however often it is entered. */
 export class PathCursor implements Disposable {
@@ -48,6 +48,12 @@ export class PathCursor implements Disposable {
   give(attributes: Attributes): void {
     const visit = this.#visits.at(-1);
     if (visit !== undefined) visit.given = attributes;
+  }
+
+  /** The time that the directory it is in, without attributes of its own, has on leaving. */
+  setTime(mtime: Time): void {
+    const visit = this.#visits.at(-1);
+    if (visit !== undefined) visit.before = { ...visit.before, mtime };
   }
 
   /** Leaves everything, the start included. */

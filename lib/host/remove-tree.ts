@@ -96,7 +96,8 @@ function clearProtection(directory: Directory, name: Name): void {
   }
 }
 
-function clearFlags(fd: number): void {
+/** Takes immutable and append-only flags from what is open. */
+export function clearFlags(fd: number): void {
   const flags = Buffer.alloc(8);
   checked("ioctl", ioctl(fd, FS_IOC_GETFLAGS, flags) as number);
   if ((flags.readUInt32LE(0) & PROTECTED) === 0) return;

@@ -1,0 +1,32 @@
+// What no archive of ours holds, and the note of it.
+import type { Name } from "../host/directory.ts";
+import type { EntryStatus } from "../host/entry-status.ts";
+import { LONGEST_NAME, showName, WHITEOUT } from "./entry-name.ts";
+
+const MOST_NAMED = 5;
+
+/** How much was left out, and the first few by name and reason, for a message. */
+export type LeftOut = { readonly count: number; readonly first: readonly string[] };
+
+/** Nothing for an entry that is packed. `pathBytes` is the length of what stands before its name. */
+export function whyLeftOut(name: Name, { type }: EntryStatus, pathBytes: number): string | undefined {
+  if (name.startsWith(WHITEOUT)) return "its name would be taken for a whiteout";
+  if (pathBytes + name.length + WHITEOUT.length > LONGEST_NAME)
+    return "its path is longer than an archive takes";
+  if (type === "socket") return "it is a socket";
+  return type === "character" || type === "block" ? "it is a device node" : undefined;
+}
+
+export class LeftOutNotes {
+  readonly #first: string[] = [];
+  #count = 0;
+
+  add(path: string, why: string): void {
+    this.#count++;
+    if (this.#first.length < MOST_NAMED) this.#first.push(`${showName(path)}: ${why}`);
+  }
+
+  toLeftOut(): LeftOut {
+    return { count: this.#count, first: [...this.#first] };
+  }
+}

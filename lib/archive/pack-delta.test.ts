@@ -1,0 +1,169 @@
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Directory } from "../host/directory.ts";
+import { writeXattr } from "../host/xattrs.ts";
+import { Claim, listed, shownBy } from "./testing/claim.ts";
+import { Scratch, treeOf } from "./testing/scratch.ts";
+
+let scratch: Scratch;
+beforeEach(() => {
+  scratch = new Scratch();
+});
+afterEach(() => scratch[Symbol.dispose]());
+
+const FILL = `
+  umask 022
+  mkdir -p d/e/f gone keep o/deep/er turn empty "$(printf 'caf\\xc3\\xa9')"
+  echo one > d/one; echo two > d/e/two; echo three > d/e/f/three
+  echo x > gone/x; echo k > keep/k; ln keep/k keep/k2; ln -s ../keep/k d/link
+  echo a > o/a; echo b > o/deep/b; echo c > o/deep/er/c
+  echo file > kind; echo t > turn/t; mkfifo pipe
+  chown 12:34 d/one; chmod 4755 d/e/two; chmod 1777 empty
+  printf 'odd' > "$(printf 'n\\xff\\n=x')"; head -c 3000000 /dev/urandom > big
+  truncate -s 20M sparse; printf mid | dd of=sparse bs=1 seek=9000000 conv=notrunc status=none
+  touch -d '1999-01-02 03:04:05.123456789' d/one; touch -d '1960-01-01 00:00:00.5' kind
+`;
+const CHANGE = `
+  echo more >> d/e/two; rm -r gone; rm -r o; mkdir o; echo new > o/n
+  rm kind; mkdir kind; echo in > kind/in; rm -r turn; ln -s d turn; rm empty -r; mkdir empty
+  mv big d/moved; cp -a d/e d/copied; ln keep/k linked; chmod 600 d/one
+  mkdir -p "$(printf 'long/%0200d/%0200d' 1 2)"; echo l > "$(printf 'long/%0200d/%0200d/%0200d' 1 2 3)"
+`;
+const AGAIN = `rm linked; echo x >> o/n; rm -r kind; echo f > kind; touch d/moved; rm turn; mkdir turn; rm d/copied/two`;
+
+/** A claim without a base, with everything in it that a tree may have. */
+function filledClaim(): Claim {
+  return new Claim(scratch, []).run(FILL).use((at) => {
+    using keep = Directory.open(path.join(at, "keep"));
+    writeXattr({ directory: keep, name: "k" }, "user.k", Buffer.from([0, 0xff, 0x3d, 0x0a]));
+    writeXattr({ directory: keep, name: "." }, "user.empty", Buffer.alloc(0));
+    using deep = Directory.open(path.join(at, "d/e/f"));
+    const capability = Buffer.from("0100000200200000000000000000000000000000", "hex");
+    writeXattr({ directory: deep, name: "three" }, "security.capability", capability);
+  });
+}
+
+async function filled(): Promise<string[]> {
+  const claim = filledClaim();
+  return await claim.bring(await claim.pack());
+}
+
+describe("packDelta() round trips", () => {
+  it.each(["content", "exact"] as const)(
+    "give others what is here, through three generations, by %s",
+    async (compare) => {
+      const first = filledClaim();
+      const packedFirst = await first.pack({ compare });
+      let there = await first.bring(packedFirst);
+      let here = [first.upper, ...first.below];
+      expect(shownBy(scratch, there, "exact")).toEqual(shownBy(scratch, here, "exact"));
+      for (const script of [CHANGE, AGAIN]) {
+        const claim = new Claim(scratch, here).run(script);
+        const before = shownBy(scratch, [claim.upper, ...here], compare);
+        const packed = await claim.pack({ compare });
+        there = await claim.bring(packed, there);
+        expect(shownBy(scratch, there, compare)).toEqual(before);
+        await claim.trim(packed);
+        here = [claim.upper, ...here];
+        expect(shownBy(scratch, here, compare)).toEqual(before);
+        expect(shownBy(scratch, here, "exact")).toEqual(shownBy(scratch, there, "exact"));
+      }
+    },
+  );
+
+  it("are the same bytes twice, and from a trimmed upper too", async () => {
+    const claim = new Claim(scratch, await filled()).run(CHANGE);
+    const [first, second] = [await claim.pack(), await claim.pack()];
+    expect(first.parts[0]?.digest).toBe(second.parts[0]?.digest);
+    await claim.trim(first);
+    await claim.trim(first);
+    const third = await claim.pack();
+    expect(third.parts[0]?.diffId).toBe(first.parts[0]?.diffId);
+    expect(third.trims).toBeLessThan(first.trims);
+  });
+});
+
+describe("packDelta() of what did not change", () => {
+  const touched = `find . -not -type l -exec touch {} +; cp d/one x; cat x > d/one; rm x; chmod 0600 keep/k; chmod 0644 keep/k`;
+
+  it("packs nothing, and takes it out of the layer", async () => {
+    const below = await filled();
+    const claim = new Claim(scratch, below).run(touched);
+    const shown = shownBy(scratch, below, "exact");
+    const packed = await claim.pack();
+    expect(packed.parts).toEqual([]);
+    expect(packed.unchanged).toBeGreaterThan(15);
+    expect(fs.readdirSync(packed.directory)).toEqual(["trim-2"]);
+    await claim.trim(packed);
+    expect(treeOf(claim.upper)).toEqual({});
+    expect(shownBy(scratch, [claim.upper, ...below], "exact")).toEqual(shown);
+  });
+
+  it("counts times under exact", async () => {
+    const claim = new Claim(scratch, await filled()).run(`touch d/e/two; chmod 600 d/one; chmod 644 d/one`);
+    const packed = await claim.pack({ compare: "exact" });
+    expect(packed.parts.flatMap(({ path: part }) => listed(part))).toEqual(["./", "d/", "d/e/", "d/e/two"]);
+  });
+
+  it("finds it in a directory that was removed and filled again, and hides the rest by name", async () => {
+    const below = await filled();
+    const claim = new Claim(scratch, below).run(
+      `cp -a d /tmp/$$; rm -r d; cp -r --preserve=all /tmp/$$ d; rm -r /tmp/$$; rm d/one; echo 4 > d/e/f/four`,
+    );
+    const before = shownBy(scratch, [claim.upper, ...below], "content");
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual([
+      "./",
+      "d/",
+      "d/e/",
+      "d/e/f/",
+      "d/e/f/four",
+      "d/.wh.one",
+    ]);
+    expect(shownBy(scratch, await claim.bring(packed), "content")).toEqual(before);
+    await claim.trim(packed);
+    expect(treeOf(claim.upper)).toEqual({
+      d: "directory 755",
+      "d/e": "directory 755",
+      "d/e/f": "directory 755",
+      "d/e/f/four": "file 644 2",
+      "d/one": "character 600",
+    });
+    expect(shownBy(scratch, [claim.upper, ...below], "content")).toEqual(before);
+  });
+
+  it("says that a directory hides all beneath it where nothing in it is the same", async () => {
+    const claim = new Claim(scratch, await filled()).run(`rm -r o; mkdir o; echo new > o/n`);
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "o/", "o/.wh..wh..opq", "o/n"]);
+  });
+
+  it("leaves out whiteouts that hide nothing", async () => {
+    const claim = new Claim(scratch, await filled());
+    execFileSync("mknod", [path.join(claim.upper, "nothing"), "c", "0", "0"]);
+    const packed = await claim.pack();
+    expect(packed).toMatchObject({ parts: [], entries: 0 });
+    await claim.trim(packed);
+    expect(treeOf(claim.upper)).toEqual({});
+  });
+});
+
+describe("packDelta() and files with several names", () => {
+  it("keeps them one file when a name is added, and packs it again for that", async () => {
+    const below = await filled();
+    const claim = new Claim(scratch, below).run(`ln keep/k third`);
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "keep/", "keep/k", "third"]);
+    const [top] = await claim.bring(packed);
+    expect(fs.statSync(`${top}/third`).ino).toBe(fs.statSync(`${top}/keep/k`).ino);
+  });
+
+  it("leaves them out where every one is as it was", async () => {
+    const claim = new Claim(scratch, await filled()).run(
+      `cp -a keep z; rm -r keep; mv z keep || { cp -a z keep; rm -r z; }`,
+    );
+    expect((await claim.pack()).parts).toEqual([]);
+  });
+});

@@ -1,0 +1,161 @@
+// Packs what really changed: what a claim's pods left, held against what its base shows.
+import type { CompareRule } from "../core/compare-entries.ts";
+import { type LeftOut, LeftOutNotes } from "./left-out.ts";
+import { findKeptLinks } from "./link-groups.ts";
+import type { Shown } from "./merged-descent.ts";
+import { packFailure } from "./pack-failure.ts";
+import { type Compared, isSameEntry, readPackedAttributes } from "./packed-attributes.ts";
+import type { PackedPart } from "./packed-part.ts";
+import { PackedParts, type PackOutput } from "./packed-parts.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import { TrimJournal } from "./trim-journal.ts";
+import { type UpperPlace, type WalkedTrees, type WalkStep, walkUpper } from "./upper-walk.ts";
+
+export type DeltaJob = WalkedTrees & PackOutput & { readonly compare: CompareRule };
+
+export type Packed = {
+  /** Lowest first; none where nothing changed. */
+  readonly parts: readonly PackedPart[];
+  readonly entries: number;
+  /** Of files, holes included. */
+  readonly bytes: number;
+  readonly leftOut: LeftOut;
+};
+
+export type PackedDelta = Packed & {
+  /** Entries that equal the base's, and are in no part. */
+  readonly unchanged: number;
+  /** How many steps the journal in the output's directory has for trimLayer(); 0 for a `plain` directory. */
+  readonly trims: number;
+};
+
+/**
+ * The same change gives the same bytes, on any node and whenever it is packed. Nothing may write to the trees
+ * meanwhile. Failures: full, unavailable, unsupported, conflict.
+ */
+export async function packDelta(job: DeltaJob): Promise<PackedDelta> {
+  using parts = new PackedParts(job);
+  return await new DeltaPacker(job, parts).pack();
+}
+
+/** What a level still has to be told when it is left. */
+type Level = {
+  readonly isSame: boolean;
+  readonly below: Compared | undefined;
+  isTouched: boolean;
+  bares: boolean;
+};
+
+class DeltaPacker {
+  readonly #job: DeltaJob;
+  readonly #parts: PackedParts;
+  readonly #writer: TreeWriter;
+  readonly #journal: TrimJournal | undefined;
+  readonly #keptLinks: ReadonlySet<string>;
+  readonly #levels: Level[] = [];
+  readonly #leftOut = new LeftOutNotes();
+  #unchanged = 0;
+
+  constructor(job: DeltaJob, parts: PackedParts) {
+    this.#job = job;
+    this.#parts = parts;
+    this.#writer = new TreeWriter(parts);
+    this.#journal = job.kind === "overlay" ? new TrimJournal(job.directory) : undefined;
+    this.#keptLinks = findKeptLinks(job);
+  }
+
+  async pack(): Promise<PackedDelta> {
+    for (const step of walkUpper(this.#job)) {
+      if (step.kind === "directory") await this.#enter(step);
+      else if (step.kind === "inside") await this.#look(step);
+      else if (step.kind === "leave") this.#leave();
+      else if (step.kind === "entry") await this.#take(step);
+      else await this.#miss(step);
+    }
+    const parts = await this.#parts.close();
+    return {
+      parts,
+      entries: this.#writer.entries,
+      bytes: this.#writer.bytes,
+      leftOut: this.#leftOut.toLeftOut(),
+      unchanged: this.#unchanged,
+      trims: this.#journal?.close() ?? 0,
+    };
+  }
+
+  async #enter(step: UpperPlace): Promise<void> {
+    const { own, below, isSame } = this.#hold(step);
+    // Content alone counts: then its time is the base's, not that of what happened in it.
+    this.#writer.enter(step.name, isSame && below !== undefined ? below.attributes : own.attributes);
+    this.#levels.push({ isSame, below, isTouched: false, bares: false });
+    if (!isSame) await this.#writer.announce();
+  }
+
+  async #look({ hides, isOpaque }: WalkStep & { readonly kind: "inside" }): Promise<void> {
+    const level = this.#levels.at(-1);
+    if (level === undefined) return;
+    if (hides === "all") await this.#writer.cover();
+    if (hides === "all" && !isOpaque) this.#journal?.prepare({ verb: "opaque", path: this.#writer.path });
+    level.bares = hides === "names" && isOpaque;
+  }
+
+  #leave(): void {
+    const level = this.#levels.pop();
+    const { path, isAnnounced } = this.#writer;
+    // Only now: what is in it must hide all that it hid before.
+    if (level?.bares) this.#journal?.prepare({ verb: "transparent", path });
+    if (level?.isSame) this.#unchanged++;
+    const isRoot = this.#levels.length === 0;
+    if (!isAnnounced && !isRoot) this.#trim("remove", path);
+    else if (level?.isSame && level.below !== undefined)
+      this.#journal?.finish({ verb: "time", path, time: level.below.attributes.mtime });
+    this.#writer.leave();
+  }
+
+  async #take(step: UpperPlace): Promise<void> {
+    const { own, isSame } = this.#hold(step);
+    if (!isSame) {
+      await this.#writer.add(own);
+      return;
+    }
+    this.#unchanged++;
+    this.#trim("remove", this.#writer.pathOf(step.name));
+  }
+
+  /** What is not there, or not for others, hides what the base has there. */
+  async #miss(step: WalkStep & { readonly kind: "absent" | "left-out" }): Promise<void> {
+    const path = this.#writer.pathOf(step.name);
+    if (step.below !== undefined) await this.#writer.hide(step.name);
+    if (step.kind === "left-out") {
+      this.#leftOut.add(path, step.why);
+      this.#trim("remove", path);
+      if (step.below !== undefined) this.#trim("whiteout", path);
+    } else if (step.isMarked && step.below === undefined) this.#trim("remove", path);
+    else if (!step.isMarked) this.#journal?.prepare({ verb: "whiteout", path });
+  }
+
+  #hold(step: UpperPlace): { own: Compared; below: Compared | undefined; isSame: boolean } {
+    const path = step.name === "." ? "/" : this.#writer.pathOf(step.name);
+    try {
+      const own = { ...step, attributes: readPackedAttributes(step, step.status, this.#job.kind) };
+      const below = step.below === undefined ? undefined : toCompared(step.below);
+      return { own, below, isSame: below !== undefined && this.#isSame(own, below) };
+    } catch (error) {
+      throw packFailure(error, path);
+    }
+  }
+
+  #isSame(own: Compared, below: Compared): boolean {
+    const { type, links, inode } = own.status;
+    if (type !== "directory" && links > 1 && !this.#keptLinks.has(inode)) return false;
+    return isSameEntry(own, below, this.#job.compare);
+  }
+
+  #trim(verb: "remove" | "whiteout", path: string): void {
+    this.#journal?.finish({ verb, path });
+  }
+}
+
+function toCompared(shown: Shown): Compared {
+  return { ...shown, attributes: readPackedAttributes(shown, shown.status, "plain") };
+}

@@ -1,0 +1,202 @@
+// Writes the entries of a tree into archives, each with the directories that lead to it.
+import fs from "node:fs";
+import type { Name } from "../host/directory.ts";
+import type { EntryStatus } from "../host/entry-status.ts";
+import type { Attributes } from "./attributes.ts";
+import type { Place } from "./copy-entry.ts";
+import { findPieces } from "./data-pieces.ts";
+import { WHITEOUT } from "./entry-name.ts";
+import { OPAQUE } from "./entry-rules.ts";
+import { packFailure } from "./pack-failure.ts";
+import type { PackedParts } from "./packed-parts.ts";
+import type { Piece } from "./sparse.ts";
+import type { TarEntry } from "./tar-entry.ts";
+import { formatEntry, LARGEST_PAX } from "./tar-format.ts";
+
+/** Its directory is where the writer is. */
+export type PackedEntry = Place & { readonly status: EntryStatus; readonly attributes: Attributes };
+
+type Level = {
+  readonly attributes: Attributes;
+  readonly pathLength: number;
+  /** The part that has its entry. */
+  announcedIn: number | undefined;
+};
+
+const NO_DEVICE = { major: 0, minor: 0 };
+/** Marks say nothing but their name. */
+const MARK: Attributes = { mode: 0o600, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: [] };
+
+export class TreeWriter {
+  readonly #parts: PackedParts;
+  readonly #levels: Level[] = [];
+  readonly #links = new Map<string, { readonly path: string; left: number }>();
+  /** Of the directory it is in, with its slash; nothing for the root. */
+  #path = "";
+  #entries = 0;
+  #bytes = 0;
+
+  constructor(parts: PackedParts) {
+    this.#parts = parts;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** Of files, holes included. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Of an entry here; latin1 text. */
+  pathOf(name: Name): string {
+    return `${this.#path}${name}`;
+  }
+
+  /** Without the slash; "" is the root. */
+  get path(): string {
+    return this.#path.slice(0, -1);
+  }
+
+  /** Whether this directory is in the archive. */
+  get isAnnounced(): boolean {
+    return this.#levels.at(-1)?.announcedIn !== undefined;
+  }
+
+  /** Into the root, or the directory `name`, which comes into the archive with the first entry in it. */
+  enter(name: Name, attributes: Attributes): void {
+    if (this.#levels.length > 0) this.#path += `${name}/`;
+    this.#levels.push({ attributes, pathLength: this.#path.length, announcedIn: undefined });
+  }
+
+  leave(): void {
+    this.#levels.pop();
+    this.#path = this.#path.slice(0, this.#levels.at(-1)?.pathLength ?? 0);
+  }
+
+  /** The directory itself comes into the archive, whatever is in it. */
+  async announce(): Promise<void> {
+    await this.#begin(0);
+  }
+
+  async add(entry: PackedEntry): Promise<void> {
+    const { status, name } = entry;
+    const first = status.links > 1 ? this.#linkTo(status, this.pathOf(name)) : undefined;
+    if (first !== undefined) await this.#put(entry, { type: "link", target: first });
+    else if (status.type === "file") await this.#addFile(entry);
+    else if (status.type === "symlink")
+      await this.#put(entry, { type: "symlink", target: entry.directory.readLink(name) });
+    else if (status.type === "fifo") await this.#put(entry, { type: "fifo", target: "" });
+    else throw new Error(`a ${status.type} is not packed as an entry`);
+  }
+
+  /** What lies beneath by that name is taken away. */
+  async hide(name: Name): Promise<void> {
+    await this.#mark(`${WHITEOUT}${name}`);
+  }
+
+  /** All that lies beneath this directory is taken away. */
+  async cover(): Promise<void> {
+    await this.#mark(OPAQUE);
+  }
+
+  async #mark(name: Name): Promise<void> {
+    await this.#write(toEntry(this.pathOf(name), { type: "file", attributes: MARK }));
+  }
+
+  async #put(entry: PackedEntry, what: Pick<TarEntry, "type" | "target">): Promise<void> {
+    await this.#write({
+      ...toEntry(this.pathOf(entry.name), { ...what, attributes: entry.attributes }),
+      ...what,
+    });
+  }
+
+  async #addFile(entry: PackedEntry): Promise<void> {
+    const { directory, name, status, attributes } = entry;
+    const path = this.pathOf(name);
+    const made = { ...toEntry(path, { type: "file", attributes }), size: status.size };
+    try {
+      const fd = directory.openFile(name);
+      try {
+        await this.#writeFile(made, fd, findPieces(fd, status));
+      } finally {
+        fs.closeSync(fd);
+      }
+    } catch (error) {
+      throw packFailure(error, path);
+    }
+    this.#bytes += status.size;
+  }
+
+  async #writeFile(entry: TarEntry, fd: number, pieces: readonly Piece[] | undefined): Promise<void> {
+    const stored = pieces ?? [[0, entry.size] as const];
+    const length = stored.reduce((sum, piece) => sum + piece[1], 0);
+    await this.#write(entry, { pieces, length });
+    for (const [offset, bytes] of stored) await this.#parts.copy(fd, offset, bytes);
+    await this.#parts.pad(length);
+  }
+
+  async #write(
+    entry: TarEntry,
+    content?: { pieces: readonly Piece[] | undefined; length: number },
+  ): Promise<void> {
+    const header = formatEntry(entry, content?.pieces);
+    await this.#begin(header.length + (content?.length ?? 0));
+    await this.#parts.write(header);
+    this.#entries++;
+  }
+
+  /** Makes room for an entry, and says anew what leads to it where that is not in this part yet. */
+  async #begin(bytes: number): Promise<void> {
+    await this.#parts.begin(bytes);
+    const part = this.#parts.number;
+    let from = this.#levels.length;
+    while (from > 0 && this.#levels[from - 1]?.announcedIn !== part) from--;
+    for (const level of this.#levels.slice(from)) {
+      const path = this.#path.slice(0, level.pathLength) || "./";
+      await this.#parts.write(
+        formatEntry(toEntry(path, { type: "directory", attributes: level.attributes })),
+      );
+      level.announcedIn = part;
+      this.#entries++;
+    }
+  }
+
+  /** The first name of the same inode; else this is it. */
+  #linkTo({ inode, links }: EntryStatus, path: string): string | undefined {
+    const known = this.#links.get(inode);
+    if (known === undefined) {
+      this.#links.set(inode, { path, left: links - 1 });
+      return undefined;
+    }
+    if (--known.left === 0) this.#links.delete(inode);
+    return known.path;
+  }
+}
+
+function toEntry(
+  name: string,
+  { type, attributes }: { readonly type: TarEntry["type"]; readonly attributes: Attributes },
+): TarEntry {
+  const { mode, uid, gid, mtime } = attributes;
+  const xattrs = attributes.xattrs.map(([key, value]) => [key, Buffer.from(value)] as const);
+  return {
+    name,
+    type,
+    target: "",
+    mode,
+    uid,
+    gid,
+    size: 0,
+    mtime,
+    device: NO_DEVICE,
+    xattrs: fitting(xattrs),
+  };
+}
+
+/** An extended header holds the path twice and the attributes; more of these than readers take stay out. */
+function fitting(xattrs: TarEntry["xattrs"]): TarEntry["xattrs"] {
+  const bytes = xattrs.reduce((sum, [key, value]) => sum + key.length + value.length + 64, 0);
+  return bytes > LARGEST_PAX / 2 ? [] : xattrs;
+}
