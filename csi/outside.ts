@@ -10,6 +10,7 @@ import type { Log } from "../lib/host/log.ts";
 import { PrometheusMetrics } from "../lib/host/metrics.ts";
 import { LinuxMounts } from "../lib/host/mounts.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
+import { WriteThread } from "../lib/host/write-thread.ts";
 import { HostBook } from "../lib/registry/hosts.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
 import { Limits } from "../lib/registry/limits.ts";
@@ -113,6 +114,7 @@ export async function openOutside(
     reader: openRegistryReader(settings, log, metrics),
     keyring,
     unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
+    writes: new WriteThread(),
     clock,
     platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
     every: every(log),

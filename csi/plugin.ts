@@ -11,6 +11,7 @@ import type { Exposition, Metrics } from "../lib/host/metrics.ts";
 import type { Mounts } from "../lib/host/mounts.ts";
 import { removeTree } from "../lib/host/remove-tree.ts";
 import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
+import type { Writes } from "../lib/host/write-thread.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { Reader } from "../lib/registry/reader.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
@@ -33,6 +34,7 @@ export type Ports = {
   readonly reader: Reader;
   readonly keyring: Keyring;
   readonly unpacker: Unpacker;
+  readonly writes: Writes & AsyncDisposable;
   readonly clock: Clock;
   /** What an index is read for where the volume does not say. */
   readonly platform: Platform;

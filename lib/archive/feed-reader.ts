@@ -9,11 +9,15 @@ const CHUNK_BYTES = 1 << 20;
 /** After so many chunks that were there already, whoever wants to cancel gets a turn. */
 const CHUNKS_PER_TURN = 4;
 
-/** Every byte of the feed, in order, as it arrives, added to `hash`. Failures: corrupt when it ends early, unavailable. */
+/**
+ * Every byte of the feed, in order, as it arrives, added to `hash`. With `memory` each chunk lies there, and is gone when
+ * the next is asked for. Failures: corrupt when it ends early, unavailable.
+ */
 export async function* followFeed(
   feed: Feed,
   hash: Hash,
   signal: AbortSignal,
+  memory?: Buffer,
 ): AsyncGenerator<Buffer, void, void> {
   const wake = () => feed.progress.wake();
   signal.addEventListener("abort", wake);
@@ -21,8 +25,9 @@ export async function* followFeed(
   try {
     for (let at = 0, turns = 1; at < feed.size; turns++) {
       const end = Math.min(feed.size, await arrived(feed, at, signal));
-      const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - at));
-      const length = fs.readSync(fd, chunk, 0, chunk.length, at);
+      const room = Math.min(CHUNK_BYTES, end - at);
+      const chunk = memory ?? Buffer.allocUnsafeSlow(room);
+      const length = fs.readSync(fd, chunk, 0, room, at);
       if (length === 0) throw early(feed, at);
       at += length;
       const bytes = chunk.subarray(0, length);
@@ -39,7 +44,8 @@ export async function* followFeed(
 /** The digest alone. Failures: corrupt, unavailable. */
 export async function verifyFeed(feed: Feed, signal: AbortSignal): Promise<void> {
   const hash = createHash("sha256");
-  for await (const _chunk of followFeed(feed, hash, signal));
+  const memory = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, feed.size));
+  for await (const _chunk of followFeed(feed, hash, signal, memory));
   checkDigest(feed, hash);
 }
 

@@ -92,11 +92,11 @@ export class Buffers {
   /** The buffer is the taker's until it is disposed of. */
   async take(line: string, signal: AbortSignal): Promise<Disposable & { readonly bytes: Buffer }> {
     const slot = await this.#slots.take({ group: "", line }, signal);
-    const bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(Buffers.bytesEach);
+    const bytes = this.#spare.pop() ?? Buffer.from(new SharedArrayBuffer(Buffers.bytesEach));
     return {
       bytes,
       [Symbol.dispose]: () => {
-        if (this.#spare.length < 8) this.#spare.push(bytes);
+        this.#spare.push(bytes);
         slot[Symbol.dispose]();
       },
     };

@@ -7,6 +7,7 @@ import type { Feed, Unpacked, Unpacker } from "../archive/unpacker.ts";
 import type { Access } from "../core/access.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { LayerPlan } from "../core/layer-plan.ts";
+import type { Writes } from "../host/write-thread.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { Budget, Reservation } from "./budget.ts";
 import { type Claim, Claims } from "./claims.ts";
@@ -34,6 +35,7 @@ export type BlobsDeps = {
   readonly discard: (at: string) => Promise<void>;
   /** Hears of all bytes that arrive. */
   readonly onBytes: () => void;
+  readonly writes: Writes | undefined;
   readonly now: () => number;
 };
 
@@ -170,7 +172,7 @@ export class Blobs {
   }
 
   async #open(access: Access, { blob, use }: Wanted): Promise<Partial> {
-    const { layout, inventory, boot, onBytes } = this.#deps;
+    const { layout, inventory, boot, onBytes: onWrite, writes } = this.#deps;
     const registry = registryOf(access);
     // What landed before may still be read in its place while it becomes a Layer.
     let directory = layout.partial(registry, blob.digest, use);
@@ -180,7 +182,7 @@ export class Blobs {
     this.#taken.add(directory);
     inventory.takePartial(path.basename(directory));
     try {
-      return await Partial.open({ directory, boot }, blob, onBytes);
+      return await Partial.open({ directory, boot }, blob, { onWrite, writes });
     } catch (error) {
       this.#taken.delete(directory);
       throw error;

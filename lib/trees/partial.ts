@@ -4,10 +4,18 @@ import path from "node:path";
 import { FeedProgress } from "../archive/feed-progress.ts";
 import type { Feed } from "../archive/unpacker.ts";
 import type { Range } from "../core/ranges.ts";
+import type { Writes } from "../host/write-thread.ts";
 import type { BlobSink, Source } from "../registry/reader.ts";
 import { Intervals } from "./intervals.ts";
 import type { StoredBlob } from "./layer.ts";
 import { chunkBytes, chunksOf, MapWriter, type PartialMap, readMap } from "./partial-map.ts";
+
+export type PartialOptions = {
+  /** Hears of all bytes that are written. */
+  readonly onWrite?: () => void;
+  /** By default Node's own threads write. */
+  readonly writes?: Writes | undefined;
+};
 
 export type PartialPlace = { readonly directory: string; readonly boot: string };
 
@@ -45,6 +53,7 @@ export class Partial implements BlobSink {
   readonly #boot: string;
   #closed = false;
   #onWrite: () => void = () => {};
+  #writes: Writes | undefined;
 
   private constructor(
     { directory, boot }: PartialPlace,
@@ -62,8 +71,8 @@ export class Partial implements BlobSink {
     this.feed = { path: dataOf(directory), size, digest, progress: new FeedProgress() };
   }
 
-  /** Takes up what is there of this blob, or begins anew. `onWrite` hears of all bytes that are written. */
-  static async open(place: PartialPlace, blob: StoredBlob, onWrite?: () => void): Promise<Partial> {
+  /** Takes up what is there of this blob, or begins anew. */
+  static async open(place: PartialPlace, blob: StoredBlob, options: PartialOptions = {}): Promise<Partial> {
     const { directory, boot } = place;
     const found = await readPartial(place);
     const fits =
@@ -80,7 +89,8 @@ export class Partial implements BlobSink {
           ? await MapWriter.create(mapOf(directory), { version: 1, boot, ...plain(blob) }, chunks)
           : undefined;
       const partial = new Partial(place, blob, data, map);
-      if (onWrite !== undefined) partial.#onWrite = onWrite;
+      if (options.onWrite !== undefined) partial.#onWrite = options.onWrite;
+      partial.#writes = options.writes;
       for (const chunk of chunks) partial.#written.add(spanOf(chunk, blob.size));
       partial.feed.progress.advance(partial.#written.contiguous);
       return partial;
@@ -106,15 +116,20 @@ export class Partial implements BlobSink {
   async write(offset: number, chunk: Uint8Array, source: Source): Promise<void> {
     if (offset < 0 || offset + chunk.length > this.size)
       throw new RangeError("a write beyond the blob's end");
-    for (let done = 0; done < chunk.length; ) {
-      done += (await this.#data.write(chunk, done, chunk.length - done, offset + done)).bytesWritten;
-    }
+    await this.#put(offset, chunk);
     this.#sources.set(`${source.kind} ${source.host}`, source);
     const whole = this.#written.add({ start: offset, end: offset + chunk.length });
     this.feed.progress.advance(this.#written.contiguous);
     this.#onWrite();
     // After the bytes, never before: what the map claims is written whatever dies now.
     await this.#map?.mark(this.#completed({ start: offset, end: offset + chunk.length }, whole));
+  }
+
+  async #put(offset: number, chunk: Uint8Array): Promise<void> {
+    if (this.#writes !== undefined) return await this.#writes.writeAt(this.#data.fd, offset, chunk);
+    for (let done = 0; done < chunk.length; ) {
+      done += (await this.#data.write(chunk, done, chunk.length - done, offset + done)).bytesWritten;
+    }
   }
 
   /**

@@ -1,0 +1,91 @@
+// Writes to files in a thread of its own, in small pieces.
+import { Worker } from "node:worker_threads";
+
+export interface Writes {
+  /**
+   * Resolves when all of `bytes` are in the file from `offset` on; rejects with the system call's error (`code`).
+   * Bytes in shared memory are not copied on the way. The descriptor must stay open until it settles.
+   */
+  writeAt(fd: number, offset: number, bytes: Uint8Array): Promise<void>;
+}
+
+export type WriteOrder = { readonly fd: number; readonly offset: number; readonly bytes: Uint8Array };
+
+/** `{}` when it is done. */
+export type WriteAnswer = { readonly message?: string; readonly code?: string | undefined };
+
+type Turn = { readonly resolve: () => void; readonly reject: (error: Error) => void };
+
+/** How long the thread is kept when there is nothing to write. */
+const IDLE_MS = 5_000;
+
+/**
+ * One thread is enough: the kernel lets one write at a time into a file, and those that wait for their turn in several
+ * threads spin. It may wait for the disk without holding up anything but writes.
+ */
+export class WriteThread implements Writes, AsyncDisposable {
+  readonly #idleMs: number;
+  #worker: Worker | undefined;
+  #turns: Turn[] = [];
+  #idle: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: { readonly idleMs?: number } = {}) {
+    this.#idleMs = options.idleMs ?? IDLE_MS;
+  }
+
+  async writeAt(fd: number, offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#closed) throw new Error("the thread that writes was closed");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    clearTimeout(this.#idle);
+    this.#worker ??= this.#start();
+    this.#worker.ref();
+    this.#turns.push({ resolve, reject });
+    this.#worker.postMessage({ fd, offset, bytes } satisfies WriteOrder);
+    await promise;
+  }
+
+  /** Whether there is a thread now. */
+  get running(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#idle);
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL("./write.worker.ts", import.meta.url), {
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    });
+    let cause = new Error("the thread that writes ended");
+    worker.on("message", (answer: WriteAnswer) => this.#settle(answer));
+    worker.on("error", (error) => (cause = error as Error));
+    worker.on("exit", () => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      for (const { reject } of this.#turns.splice(0)) reject(cause);
+    });
+    return worker;
+  }
+
+  /** Answers come in the order of the orders. */
+  #settle({ message, code }: WriteAnswer): void {
+    const turn = this.#turns.shift();
+    if (message === undefined) turn?.resolve();
+    else turn?.reject(Object.assign(new Error(message), { code, syscall: "write" }));
+    if (this.#turns.length > 0) return;
+    this.#worker?.unref();
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#rest(), this.#idleMs).unref();
+  }
+
+  #rest(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+}
