@@ -29,6 +29,38 @@ export function processesContract(name: string, open: () => Processes, programs:
       expect(result).toMatchObject({ exitCode: 0, signal: undefined, stderrTail: "" });
     });
 
+    it("run() hands on what an iterable brings, and leaves it when the program ends before", async () => {
+      let left = false;
+      async function* endless() {
+        try {
+          for (;;) yield Buffer.alloc(64 * 1024, "x");
+        } finally {
+          left = true;
+        }
+      }
+      async function* short() {
+        yield Buffer.from("i");
+        yield Buffer.from("n");
+      }
+      const descriptors = [new Uint8Array()];
+      const echoed = await open().run({ ...programs.echo, env: {}, stdin: short(), descriptors });
+      expect(text(echoed.stdout)).toContain("in");
+      if (name.startsWith("fake")) return;
+      expect(await open().run({ ...programs.fail, env: {}, stdin: endless() })).toMatchObject({
+        exitCode: 3,
+      });
+      expect(left).toBe(true);
+    });
+
+    it("run() rejects with what an iterable throws", async () => {
+      async function* broken() {
+        yield Buffer.from("i");
+        throw new Error("the disk is gone");
+      }
+      const run = open().run({ ...programs.echo, env: {}, stdin: broken(), descriptors: [new Uint8Array()] });
+      await expect(run).rejects.toThrow("the disk is gone");
+    });
+
     it("run() passes nothing of our environment on", async () => {
       const result = await open().run({
         ...programs.echo,

@@ -54,11 +54,16 @@ async function play(program: FakeProgram, request: ProcessRequest): Promise<Proc
     args: request.args,
     env: { ...request.env, ...request.attempt?.env },
     cwd: request.cwd,
-    stdin: Buffer.from(request.stdin ?? ""),
+    stdin: await bytesOf(request.stdin ?? ""),
     descriptors: request.descriptors ?? [],
     signal: request.signal ?? new AbortController().signal,
     print: async (text) => onStdout(Buffer.from(text)),
     printError: (text) => stderr.push(Buffer.from(text)),
   });
   return { exitCode, signal: undefined, stdout: stdout.bytes(), stderrTail: stderr.text() };
+}
+
+async function bytesOf(stdin: NonNullable<ProcessRequest["stdin"]>): Promise<Uint8Array> {
+  if (typeof stdin === "string" || stdin instanceof Uint8Array) return Buffer.from(stdin);
+  return Buffer.concat(await Array.fromAsync(stdin));
 }

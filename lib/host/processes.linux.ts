@@ -1,5 +1,6 @@
 // Runs programs by execa, each in a process group of its own.
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
 import { Failure } from "../core/failure.ts";
 import { BoundedBytes, ByteTail } from "./byte-tail.ts";
@@ -32,6 +33,7 @@ async function run(request: ProcessRequest, graceMs: number): Promise<ProcessRes
   const finished = Promise.all([
     drain(child.stdout, onStdout),
     drain(child.stderr, (chunk) => stderr.push(chunk)),
+    isBytes(request.stdin) ? undefined : feed(request.stdin, child.stdin),
   ]).catch((error: unknown) => {
     child.kill("SIGKILL");
     throw error;
@@ -68,7 +70,7 @@ function start(request: ProcessRequest, graceMs: number) {
     ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
     ...(request.signal === undefined ? {} : { cancelSignal: request.signal }),
     stdio: ["pipe", "pipe", "pipe", ...fds],
-    input: request.stdin ?? "",
+    ...(isBytes(request.stdin) ? { input: request.stdin ?? "" } : {}),
     encoding: "buffer",
     buffer: false,
     reject: false,
@@ -82,6 +84,18 @@ function start(request: ProcessRequest, graceMs: number) {
     child.kill("SIGKILL");
     throw error;
   }
+}
+
+function isBytes(stdin: ProcessRequest["stdin"]): stdin is string | Uint8Array | undefined {
+  return stdin === undefined || typeof stdin === "string" || stdin instanceof Uint8Array;
+}
+
+/** A program may end before it has read everything: what it made of that, its exit code says. */
+async function feed(source: AsyncIterable<Uint8Array>, stdin: Writable): Promise<void> {
+  const unread = new Set(["EPIPE", "ERR_STREAM_PREMATURE_CLOSE", "ERR_STREAM_DESTROYED", "ECONNRESET"]);
+  await pipeline(source, stdin).catch((error: unknown) => {
+    if (!unread.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  });
 }
 
 async function drain(stream: Readable, take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {

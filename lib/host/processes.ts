@@ -9,8 +9,11 @@ export type ProcessRequest = {
   /** The whole environment: nothing of ours is inherited. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** What it reads from its standard input; empty by default. */
-  readonly stdin?: string | Uint8Array;
+  /**
+   * What it reads from its standard input; empty by default. An iterable is asked for more as the program reads, and
+   * left where it ends before that; what it throws ends the program, and `run` rejects with it.
+   */
+  readonly stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** Bytes for it alone, never on a disk: it reads them at `/dev/fd/3`, `/dev/fd/4` and so on, as often as it likes. */
   readonly descriptors?: readonly Uint8Array[];
   /** Takes the standard output as it comes, and holds the program back until it resolves. */

@@ -101,7 +101,7 @@ case "$asked" in *'"image":"a.example.com/x"'*) ;; *) exit 8 ;; esac\ncat <<'END
       provider({ apiVersion }),
     ]);
     await plugins.find("a.example.com", "x/y");
-    expect(JSON.parse(String(processes.calls[0]?.stdin))).toEqual({
+    expect(JSON.parse(processes.calls[0]?.stdin as string)).toEqual({
       kind: "CredentialProviderRequest",
       apiVersion,
       image: "a.example.com/x/y",

@@ -74,11 +74,11 @@ export interface Oras {
     onChunk: (chunk: Uint8Array) => void | Promise<void>,
     options?: Cancellation,
   ): Promise<void>;
-  /** From a file by its absolute path, or from memory. */
+  /** From a file by its absolute path, from memory, or as it comes. */
   pushBlob(
     target: Target,
     blob: { readonly digest: Digest; readonly size: number },
-    content: string | Uint8Array,
+    content: string | Uint8Array | AsyncIterable<Uint8Array>,
     options?: Cancellation,
   ): Promise<void>;
   /** Afterwards it is not there, whether it was or not. */

@@ -96,7 +96,8 @@ async function sendBlobs(
   let doneBytes = 0;
   watch.onProgress?.({ doneBytes, totalBytes });
   for (const [at, blob] of blobs.entries()) {
-    watch.onSent(await sendBlob(deps, { access, blob }, watch.signal));
+    const onRead = (bytes: number) => watch.onProgress?.({ doneBytes: doneBytes + bytes, totalBytes });
+    watch.onSent(await sendBlob(deps, { access, blob, onRead }, watch.signal));
     doneBytes += blob.size;
     watch.onProgress?.({ doneBytes, totalBytes });
     await watch.onStep?.(at < layers.length ? "blob" : "config");

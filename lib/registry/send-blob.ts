@@ -1,9 +1,19 @@
 // Makes sure that a registry has one of this node's blobs, sending it only where it lacks it.
+import { createReadStream } from "node:fs";
 import type { Access } from "../core/access.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { insist, insistOn } from "./insist.ts";
 import type { BlobName, Held } from "./upstream.ts";
 import { nameOf, type OwnBlob, type PushDeps } from "./version-push.ts";
+
+const CHUNK = 256 * 1024;
+
+type Sending = {
+  readonly access: Access;
+  readonly blob: OwnBlob;
+  /** How many bytes ORAS has read of it; starts over when it is sent again. */
+  readonly onRead: (bytes: number) => void;
+};
 
 /**
  * How many bytes were sent: none where it has them. It is asked before each attempt, since a blob that arrived in
@@ -12,7 +22,7 @@ import { nameOf, type OwnBlob, type PushDeps } from "./version-push.ts";
  */
 export async function sendBlob(
   deps: PushDeps,
-  { access, blob }: { readonly access: Access; readonly blob: OwnBlob },
+  { access, blob, onRead }: Sending,
   signal: AbortSignal,
 ): Promise<number> {
   const prepare = async () => {
@@ -21,7 +31,7 @@ export async function sendBlob(
     return held === "whole" ? 0 : undefined;
   };
   const command = async () => {
-    await deps.oras.pushBlob(access, blob, blob.content, { signal });
+    await deps.oras.pushBlob(access, blob, counted(blob.content, onRead), { signal });
     return blob.size;
   };
   try {
@@ -34,6 +44,21 @@ export async function sendBlob(
       `Cannot push to ${nameOf(access)}: the registry has no such repository and makes none by itself; create it there`,
       { cause: error },
     );
+  }
+}
+
+/** ORAS tells nobody how far it is. It reads no faster than it sends, but for what lies in pipes and sockets. */
+async function* counted(
+  content: OwnBlob["content"],
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  const chunks =
+    typeof content === "string" ? createReadStream(content, { highWaterMark: CHUNK }) : [content];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    yield chunk as Uint8Array;
+    bytes += (chunk as Uint8Array).length;
+    onRead(bytes);
   }
 }
 
