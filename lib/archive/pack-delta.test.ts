@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Directory } from "../host/directory.ts";
 import { writeXattr } from "../host/xattrs.ts";
+import { assembleLayers } from "./clone-tree.ts";
 import { Claim, listed, shownBy } from "./testing/claim.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
 
@@ -165,5 +166,87 @@ describe("packDelta() and files with several names", () => {
       `cp -a keep z; rm -r keep; mv z keep || { cp -a z keep; rm -r z; }`,
     );
     expect((await claim.pack()).parts).toEqual([]);
+  });
+});
+
+describe("packDelta() of what a pod left on purpose", () => {
+  it("refuses an overlay mounted with other features, by the attribute's name", async () => {
+    const claim = new Claim(scratch, await filled()).run("mkdir new; touch d/one");
+    using upper = Directory.open(claim.upper);
+    writeXattr({ directory: upper, name: "new" }, "trusted.overlay.redirect", Buffer.from("/d"));
+    await expect(claim.pack()).rejects.toMatchObject({
+      reason: "unsupported",
+      message: /Cannot pack "new": it has the attribute "trusted.overlay.redirect"/,
+    });
+  });
+
+  it("follows no symlink that stands where the base has a directory, nor one beneath it", async () => {
+    const outside = scratch.directory("outside");
+    fs.mkdirSync(path.join(outside, "e"));
+    fs.writeFileSync(path.join(outside, "one"), "secret");
+    const claim = new Claim(scratch, await filled()).run(`rm -r d; ln -s ${outside} d`);
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "d"]);
+    const next = new Claim(scratch, [claim.upper, ...claim.below]).run("rm d; mkdir -p d/e; echo x > d/one");
+    expect(listed((await next.pack()).parts[0]?.path ?? "")).toEqual(["./", "d/", "d/e/", "d/one"]);
+  });
+
+  it("hides what a socket or a device stands in the place of, here and there", async () => {
+    const claim = new Claim(scratch, await filled()).run("rm d/one kind");
+    fs.rmSync(path.join(claim.upper, "d/one"));
+    execFileSync("mknod", [path.join(claim.upper, "d/one"), "b", "7", "1"]);
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "d/", "d/.wh.one", ".wh.kind"]);
+    expect(packed.leftOut).toEqual({ count: 1, first: ['"d/one": it is a device node'] });
+    await claim.trim(packed);
+    expect(treeOf(claim.upper)["d/one"]).toBe("character 600");
+    expect(shownBy(scratch, [claim.upper, ...claim.below], "content")).toEqual(
+      shownBy(scratch, await claim.bring(packed), "content"),
+    );
+  });
+
+  it("takes names of 255 bytes away, and directories beyond what a path may be", async () => {
+    const longest = "n".repeat(255);
+    const deep = `for i in $(seq 60); do mkdir ${"p".repeat(200)}; cd ${"p".repeat(200)}; done; echo bottom > f`;
+    const first = new Claim(scratch, []).run(`touch ${longest}; ${deep}`);
+    const packed = await first.pack();
+    const below = await first.bring(packed);
+    const before = shownBy(scratch, below, "exact");
+    expect(Object.keys(before).some((name) => name.length > 12_000)).toBe(true);
+    expect(before).toEqual(shownBy(scratch, [first.upper], "exact"));
+    const second = new Claim(scratch, below).run(`rm ${longest}; chmod 700 .`);
+    const layers = await second.bring(await second.pack());
+    expect(shownBy(scratch, layers, "content")[longest]).toBeUndefined();
+  });
+
+  it("trims what carries immutable and append-only flags", async () => {
+    const claim = new Claim(scratch, await filled()).run("touch d/one d/e/two; mkdir d/new");
+    const protect = (flag: string, name: string) =>
+      execFileSync("chattr", [flag, path.join(claim.upper, name)]);
+    protect("+i", "d/one");
+    protect("+a", "d/e");
+    protect("+i", "d");
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "d/", "d/new/"]);
+    await claim.trim(packed);
+    expect(treeOf(claim.upper)).toEqual({ d: "directory 755", "d/new": "directory 755" });
+  });
+});
+
+describe("packDelta() of a plain directory", () => {
+  it("finds what was changed, added and removed, and takes no marks for what they are elsewhere", async () => {
+    const below = await filled();
+    const copy = path.join(scratch.path, "copy");
+    await assembleLayers(below, copy, { links: "reflink-or-copy" });
+    execFileSync("bash", ["-euc", CHANGE + "touch d/e/f/three"], { cwd: copy });
+    execFileSync("mknod", [path.join(copy, "zero"), "c", "0", "0"]);
+    using top = Directory.open(copy);
+    writeXattr({ directory: top, name: "keep" }, "trusted.overlay.opaque", Buffer.from("y"));
+    const packed = await new Claim(scratch, below).pack({ upper: copy, kind: "plain" });
+    expect(packed).toMatchObject({ trims: 0, leftOut: { count: 1 } });
+    fs.rmSync(path.join(copy, "zero"));
+    const layers = await new Claim(scratch, below).bring(packed);
+    expect(shownBy(scratch, layers, "content")).toEqual(shownBy(scratch, [copy], "content"));
+    expect(listed(packed.parts[0]?.path ?? "")).not.toContain("d/e/f/three");
   });
 });
