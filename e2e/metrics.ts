@@ -1,7 +1,7 @@
 // What the plugin's own pages tell.
 import type { Plugin } from "./plugin.ts";
 
-async function page(plugin: Plugin, name: string): Promise<{ status: number; text: string }> {
+export async function page(plugin: Plugin, name: string): Promise<{ status: number; text: string }> {
   const answer = await fetch(`http://${plugin.health()}${name}`);
   return { status: answer.status, text: await answer.text() };
 }
