@@ -1,4 +1,4 @@
-// What an administrator says about claims and their limits: part of the node plugin's file.
+// What an administrator says about claims and their limits: joins the node plugin's file when the door offers claims.
 import { z } from "zod";
 import { Failure } from "../core/failure.ts";
 import { parseAmount, parseBytes } from "../core/quantity.ts";
@@ -33,7 +33,7 @@ const projects = z
     });
   });
 
-export const nodeClaims = {
+export const nodeClaims = z.strictObject({
   quota: z.enum(["auto", "required", "off"]).default("auto").meta({
     description: "Hard sizes: where they can be had, or no start without them (`required`), or none.",
   }),
@@ -83,4 +83,4 @@ export const nodeClaims = {
       }),
     })
     .prefault({}),
-};
+});

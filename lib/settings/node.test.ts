@@ -24,13 +24,6 @@ describe("parseNode()", () => {
       root: "/var/lib/larder",
       logLevel: "info",
       store: { high: { kind: "percent", percent: 75 }, low: { kind: "percent", percent: 60 } },
-      quota: "auto",
-      pool: { size: { kind: "percent", percent: 25 }, floor: { kind: "percent", percent: 15 } },
-      projects: { base: 0x20000000, count: 65_536 },
-      inline: { maxSizeBytes: 10 * 2 ** 30 },
-      claims: { overcommit: 1, pending: { kind: "percent", percent: 20 } },
-      layer: { maxBytes: 5 * 2 ** 30 },
-      chain: { max: 8 },
       registries: [],
       pull: { concurrency: 8, connections: 8, rangeBytes: 2 ** 23, keepSetuid: false },
       proof: { ttlMs: 3_600_000, staleTags: true },
@@ -42,13 +35,6 @@ describe("parseNode()", () => {
     const text = `
 driver: csi.oras.land
 store: { high: 100Gi, low: 80Gi }
-quota: required
-pool: { size: 50Gi, floor: 10Gi }
-projects: { base: 0x30000000, count: 16 }
-inline: { maxSize: 1Gi }
-claims: { overcommit: 1.5, pending: 5Gi }
-layer: { max: 64Mi }
-chain: { max: 4 }
 registries:
   - match: r.example:5000
     plainHttp: true
@@ -77,13 +63,6 @@ mount: { nosuid: false, nodev: false }
       endpoint: "unix:///run/x.sock",
       root: "/data",
       store: { high: { kind: "bytes", bytes: 100 * 2 ** 30 } },
-      quota: "required",
-      pool: { size: { kind: "bytes", bytes: 50 * 2 ** 30 }, floor: { kind: "bytes", bytes: 10 * 2 ** 30 } },
-      projects: { base: 0x30000000, count: 16 },
-      inline: { maxSizeBytes: 2 ** 30 },
-      claims: { overcommit: 1.5, pending: { kind: "bytes", bytes: 5 * 2 ** 30 } },
-      layer: { maxBytes: 2 ** 26 },
-      chain: { max: 4 },
       registries: [
         {
           plainHttp: true,
@@ -111,10 +90,6 @@ mount: { nosuid: false, nodev: false }
     expect(registryFor(settings.registries, "other.example")?.ca).toEqual(["/etc/ca.pem"]);
   });
 
-  it("knows off without quotes, as YAML 1.2 has it", () => {
-    expect(parseNode("quota: off", environment).quota).toBe("off");
-  });
-
   it("listens nowhere where the address is empty", () => {
     expect(parseNode('metrics: { address: "" }', environment).metrics.address).toBeUndefined();
   });
@@ -139,16 +114,6 @@ mount: { nosuid: false, nodev: false }
     ["store: { high: 50% }", "store.low: it is more than store.high"],
     ["store: { high: lots }", 'store.high: Cannot read the size "lots"'],
     ["store: { high: [1] }", "store.high is refused: expected a text"],
-    ["quota: maybe", 'quota "maybe" is refused'],
-    ["quota: false", "quota false is refused"],
-    ["pool: { size: 120% }", 'pool.size: Cannot read the share "120%"'],
-    ["projects: { base: 0 }", "projects.base 0 is refused"],
-    ["projects: { base: 4294967294, count: 2 }", "projects.count: the ids would end beyond"],
-    ["inline: { maxSize: 10% }", 'inline.maxSize: Cannot read the size "10%"'],
-    ["claims: { overcommit: 0.5 }", "claims.overcommit 0.5 is refused"],
-    ["claims: { penidng: 5% }", 'the nearest is "pending"'],
-    ["layer: { max: 1k }", 'Cannot split layers at "1k"'],
-    ["chain: { max: 0 }", "chain.max 0 is refused"],
     ["pull: { rangeBytes: 1k }", 'pull.rangeBytes: Cannot ask for ranges of "1k"'],
     ["pull: { threads: 1.5 }", "pull.threads 1.5 is refused"],
     ["proof: { ttl: 5 }", 'proof.ttl: Cannot read the time "5"'],
