@@ -341,6 +341,23 @@ describe("recover()", () => {
     expect(await node.remains(here.target)).toEqual(published);
   });
 
+  it.each([
+    ["empty", ""],
+    ["of zeros", "\0\0\0"],
+  ])("removes a Record that a power loss left %s", async (_what, torn) => {
+    const node = new TestNode();
+    const request = await podRequest(node);
+    await publish(await node.start(), request, call);
+    const [{ name } = { name: "" }] = await node.files.list(`${root}/records`);
+    await node.files.writeAtomically(`${root}/records/${name}`, Buffer.from(torn), { durable: false });
+    node.mounts.forget();
+    const deps = await node.start();
+    expect(await node.files.list(`${root}/records`)).toEqual([]);
+    expect(node.log.lines.filter(({ level }) => level === "error")).toEqual([]);
+    await publish(deps, request, call);
+    expect(await node.remains(request.target)).toEqual(published);
+  });
+
   it("leaves a Record that cannot be read, and says so", async () => {
     const node = new TestNode();
     await node.start();

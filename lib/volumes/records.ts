@@ -55,7 +55,10 @@ export class Records {
 
   async #read(name: string, log: Log): Promise<void> {
     try {
-      this.#records.set(name, parseRecord(await this.#files.read(path.join(this.#directory, name)), name));
+      const bytes = await this.#files.read(path.join(this.#directory, name));
+      // Never synced when the power went: of the bytes only their absence reached the disk. Durable ones are never so.
+      if (bytes.every((byte) => byte === 0)) return await this.remove(name);
+      this.#records.set(name, parseRecord(bytes, name));
     } catch (error) {
       if (!isFailure(error)) throw error;
       log.error("Cannot read a record; what it describes is left as it is", { error });
