@@ -282,6 +282,26 @@ describe("credentials", () => {
     expect(registry.asked.filter(({ headers }) => headers["authorization"] === undefined).length).toBe(1);
   });
 
+  it.each([
+    ["a day ahead", 24 * 3_600_000],
+    ["a day back", -24 * 3_600_000],
+  ])(
+    "become another token when the clock is set %s and the one that is kept is not good any more",
+    async (_, jump) => {
+      const registry = await double({
+        auth: { kind: "bearer", username: "ann", password: "s3cret-word", expiresIn: 300 },
+      });
+      const r = rig();
+      const access = accessTo(registry.host, { credentials: user });
+      await r.reader.prove(access, digest, never);
+      registry.guard.expire();
+      r.now += jump;
+      await r.reader.prove(access, digest, never);
+      await r.reader.prove(access, digest, never);
+      expect(registry.guard.granted).toBe(2);
+    },
+  );
+
   it("become a bearer token by POST where they are a refresh token", async () => {
     const registry = await double({ auth: { kind: "bearer", username: "x", refreshToken: "r3fresh" } });
     const r = rig();
