@@ -1,5 +1,6 @@
 // The kernel's calls for mounting, one function each; they throw Node's kind of error, `syscall` saying which.
 import { checked, cpath, libcFunction } from "./libc.ts";
+import { overlaySource } from "./mounts.ts";
 
 // linux/mount.h, sys/mount.h, fcntl.h; the same on x86-64 and arm64, as are the numbers of the calls below.
 export const openTreeClone = 1;
@@ -52,7 +53,7 @@ const nothing = cpath("");
 
 /** The older way: a target by path, all options in one text. */
 export function mountOverlayType(target: string, flags: number, options: Uint8Array): void {
-  checked("mount", mount2(cpath("larder"), cpath(target), cpath("overlay"), flags, cpath(options)));
+  checked("mount", mount2(cpath(overlaySource), cpath(target), cpath("overlay"), flags, cpath(options)));
 }
 
 /** Never what a symlink points at; waits, where the file system has something to write. */

@@ -6,6 +6,7 @@ import {
   type MountFlags,
   type Mounts,
   type OverlayRequest,
+  overlaySource,
   requireExact,
   requireLayers,
 } from "./mounts.ts";
@@ -57,7 +58,7 @@ export class MemoryMounts implements Mounts {
     this.#push(to.real, request.flags, {
       type: "overlay",
       root: "/",
-      source: "larder",
+      source: overlaySource,
       options: options.join(","),
     });
   }

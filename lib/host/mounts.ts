@@ -23,6 +23,9 @@ export type OverlayRequest = {
   readonly redirectDir?: boolean;
 };
 
+/** What the kernel's table names as the source of every overlay that is mounted here: how it is known for ours. */
+export const overlaySource = "larder";
+
 /**
  * Paths are absolute and normal (`invalid`). A target exists, is a directory where the source is one and a file where it is a file, and is
  * never a symlink (`conflict`). What is mounted shows at the peers of a shared mount above it, a pod's among them.

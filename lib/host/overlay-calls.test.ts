@@ -15,6 +15,7 @@ import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mountsAt, parseMountinfo } from "../core/mountinfo.ts";
 import { unmount } from "./mount-calls.ts";
+import { overlaySource } from "./mounts.ts";
 import { mountByOptions, mountOverlay } from "./overlay-calls.ts";
 import { isPrivileged } from "./testing/privileged.ts";
 
@@ -46,7 +47,9 @@ describe.runIf(isPrivileged())("mountByOptions(), the way of kernels before 6.8"
   it("shows 180 layers in order, with the flags asked for", () => {
     mountByOptions({ lower: layers(180), target: at("t"), flags: locked });
     expect(readFileSync(at("t", "top"), "utf8")).toBe("0");
-    expect(mounted()).toMatchObject([{ readOnly: true, noSuid: true, noDev: true, type: "overlay" }]);
+    expect(mounted()).toMatchObject([
+      { readOnly: true, noSuid: true, noDev: true, type: "overlay", source: overlaySource },
+    ]);
     expect(() => writeFileSync(at("t", "f"), "")).toThrow(/EROFS/);
   });
 

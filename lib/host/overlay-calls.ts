@@ -13,7 +13,7 @@ import {
   moveMount,
   openPathOnly,
 } from "./mount-syscalls.ts";
-import type { OverlayRequest } from "./mounts.ts";
+import { type OverlayRequest, overlaySource } from "./mounts.ts";
 
 /** fsconfig(2) takes strings of 255 bytes, mount(2) options of a page. */
 const longestSetting = 255;
@@ -36,7 +36,7 @@ function mountByLayers(request: OverlayRequest): void {
   const short = (path: string) => (needsDescriptor(path) ? pathOf(open.use(openLayer(path))) : path);
   const { lower, upper, work } = request;
   try {
-    fsconfigSet(context.fd, "source", encodePath("larder"));
+    fsconfigSet(context.fd, "source", encodePath(overlaySource));
     for (const layer of lower) fsconfigSet(context.fd, appendLayer, encodePath(short(layer)));
     if (upper !== undefined) fsconfigSet(context.fd, "upperdir", encodePath(short(upper)));
     if (work !== undefined) fsconfigSet(context.fd, "workdir", encodePath(short(work)));

@@ -236,6 +236,25 @@ describe("unpublish()", () => {
     expect(await node.remains(target)).toEqual(nothing);
   });
 
+  it("knows an overlay of ours whose options show no path, as kernels before 6.8 have it", async () => {
+    const node = new TestNode();
+    node.layers = severalLayers;
+    const deps = await node.start();
+    const request = await podRequest(node);
+    await publish(deps, request, call);
+    const older = Object.assign(Object.create(deps.mounts) as typeof deps.mounts, {
+      at: async (target: string) =>
+        (await deps.mounts.at(target)).map((entry) => ({
+          ...entry,
+          options: "ro,lowerdir=/proc/self/fd/20:/proc/self/fd/21",
+        })),
+    });
+    await publish({ ...deps, mounts: older }, request, call);
+    expect(await node.remains(request.target)).toEqual(published);
+    await unpublish({ ...deps, mounts: older }, request);
+    expect(await node.remains(request.target)).toEqual(nothing);
+  });
+
   it("keeps the Record while the mount is busy", async () => {
     const node = new TestNode();
     const deps = await node.start();

@@ -2,13 +2,16 @@
 import { Failure, isFailure } from "../core/failure.ts";
 import type { MountEntry } from "../core/mountinfo.ts";
 import type { Files } from "../host/files.ts";
-import type { Mounts } from "../host/mounts.ts";
+import { type Mounts, overlaySource } from "../host/mounts.ts";
 
 export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
 
-/** Whether the mount shows content of the store under `root`: an overlay of it, one Layer, or a claim's directory. */
-function isOurMount(entry: MountEntry, root: string): boolean {
-  if (entry.type === "overlay") return entry.options.includes(`=${root}/`);
+/**
+ * Whether the mount is of the store: an overlay, one Layer, or a claim's directory. Overlays are known by their source:
+ * in their options older kernels show names of descriptors, where newer ones show our paths.
+ */
+function isOurMount(entry: MountEntry): boolean {
+  if (entry.type === "overlay") return entry.source === overlaySource;
   return /\/(?:layers\/[0-9a-f]{64}\/fs|volumes\/claim-[0-9a-f]{64}\/upper)$/.test(entry.root);
 }
 
@@ -16,7 +19,7 @@ function isOurMount(entry: MountEntry, root: string): boolean {
 export async function isMounted(deps: TargetDeps, target: string): Promise<boolean> {
   const top = (await deps.mounts.at(target)).at(-1);
   if (top === undefined) return false;
-  if (isOurMount(top, deps.root)) return true;
+  if (isOurMount(top)) return true;
   throw foreign("publish", target, top);
 }
 
@@ -49,7 +52,7 @@ export async function clearTarget(
     entries = await deps.mounts.at(target)
   ) {
     const top = entries.at(-1);
-    if (top !== undefined && !isOurMount(top, deps.root)) throw foreign("unpublish", target, top);
+    if (top !== undefined && !isOurMount(top)) throw foreign("unpublish", target, top);
     await deps.mounts.unmount(target);
   }
   if (options.keepDirectory !== true) await removeTarget(deps, target);
