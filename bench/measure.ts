@@ -29,7 +29,13 @@ async function measureAll(stage: Stage, wanted: readonly Row[]): Promise<Result[
   const results: Result[] = [];
   for (const row of wanted) {
     say(row.id);
-    results.push(...(await row.measure(stage)).map(judge));
+    try {
+      results.push(...(await row.measure(stage)).map(judge));
+    } catch (error) {
+      // What the other rows say is worth having all the same.
+      console.error(`${row.id} could not be measured:`, error);
+      process.exitCode = 1;
+    }
   }
   return results;
 }

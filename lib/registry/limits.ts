@@ -96,7 +96,7 @@ export class Buffers {
     return {
       bytes,
       [Symbol.dispose]: () => {
-        this.#spare.push(bytes);
+        if (this.#spare.length < 32) this.#spare.push(bytes);
         slot[Symbol.dispose]();
       },
     };
