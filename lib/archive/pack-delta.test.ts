@@ -7,6 +7,7 @@ import { writeXattr } from "../host/xattrs.ts";
 import { assembleLayers } from "./clone-tree.ts";
 import { Claim, listed, shownBy } from "./testing/claim.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
+import { trimLayer } from "./trim-layer.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -248,5 +249,35 @@ describe("packDelta() of a plain directory", () => {
     const layers = await new Claim(scratch, below).bring(packed);
     expect(shownBy(scratch, layers, "content")).toEqual(shownBy(scratch, [copy], "content"));
     expect(listed(packed.parts[0]?.path ?? "")).not.toContain("d/e/f/three");
+  });
+});
+
+describe("trimLayer()", () => {
+  it("shows the same tree wherever it is interrupted, and ends the same", async () => {
+    const script = `${CHANGE} cp -a d z; rm -r d; cp -a z d; rm -r z; rm d/one; touch keep/k`;
+    const claim = new Claim(scratch, await filled()).run(script);
+    const shown = () => shownBy(scratch, [claim.upper, ...claim.below], "content");
+    const [before, packed] = [shown(), await claim.pack()];
+    const steps = ["trim-1", "trim-2"].flatMap((stage) =>
+      fs.readFileSync(path.join(packed.directory, stage), "latin1").split("\0").filter(Boolean),
+    );
+    expect(steps.length).toBe(packed.trims);
+    for (let done = 1; done < steps.length; done += 3) {
+      const part = scratch.directory();
+      const cut = steps.slice(0, done).map((step) => `${step}\0`);
+      fs.writeFileSync(path.join(part, "trim-1"), cut.join(""), "latin1");
+      await claim.trim({ directory: part });
+      expect(shown()).toEqual(before);
+    }
+    await claim.trim(packed);
+    expect(shownBy(scratch, [claim.upper, ...claim.below], "exact")).toEqual(
+      shownBy(scratch, await claim.bring(packed), "exact"),
+    );
+  });
+
+  it("refuses a journal that is cut", async () => {
+    const [layer, journal] = [scratch.directory(), scratch.directory()];
+    fs.writeFileSync(path.join(journal, "trim-1"), "remove /a\0remove /b");
+    await expect(trimLayer(layer, journal)).rejects.toThrow("is cut");
   });
 });

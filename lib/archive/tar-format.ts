@@ -109,7 +109,8 @@ function formatBlock(entry: Omit<TarEntry, "type" | "xattrs">, type: string): Bu
   putNumber(block, 329, 8, entry.device.major);
   putNumber(block, 337, 8, entry.device.minor);
   block.fill(0x20, 148, 156);
-  const sum = block.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (let at = 0; at < BLOCK; at++) sum += block[at] ?? 0;
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return block;
 }

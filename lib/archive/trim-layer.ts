@@ -14,8 +14,9 @@ const SLICE = 64;
 
 /**
  * `layer` is what packDelta() packed as an upper, `journal` the directory it packed into. Afterwards the Layer shows
- * over its base what its archive does. Repeating is safe, after a crash too. Not while it is mounted: what an overlay
- * has seen of a directory that becomes transparent it does not look up again. Failures: unavailable, full.
+ * over its base what its archive does. After a crash it shows that too, but for names in lists that lead nowhere, until
+ * it is repeated. Not while it is mounted: what an overlay has seen of a directory that becomes transparent it does not
+ * look up again. Failures: unavailable, full.
  */
 export async function trimLayer(layer: string, journal: string): Promise<void> {
   using cursor = new PathCursor(Directory.open(layer));
