@@ -27,7 +27,7 @@ export interface Row {
 
 export function judge(measured: Measured): Result {
   const { goals, ...rest } = measured;
-  const ratio = measured.theirs === undefined ? undefined : measured.ours / measured.theirs;
+  const ratio = measured.theirs === undefined ? undefined : ratioOf(measured.ours, measured.theirs);
   const of = (goal: Goal) => (goal.of === "ours" ? measured.ours : (ratio ?? Number.NaN));
   return {
     ...rest,
@@ -35,6 +35,10 @@ export function judge(measured: Measured): Result {
     goal: goals.map((goal) => formatGoal(goal, measured.unit)).join(", "),
     met: goals.every((goal) => of(goal) <= goal.most),
   };
+}
+
+function ratioOf(ours: number, theirs: number): number {
+  return ours === theirs ? 1 : ours / theirs;
 }
 
 function formatGoal(goal: Goal, unit: string): string {
