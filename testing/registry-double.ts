@@ -57,8 +57,9 @@ export class RegistryDouble implements AsyncDisposable {
     });
   }
 
-  async listen(): Promise<this> {
-    this.#server.listen(0, "127.0.0.1");
+  /** On a free port, unless the machine is all ours and what comes later must find it again. */
+  async listen(port = 0): Promise<this> {
+    this.#server.listen(port, "127.0.0.1");
     await once(this.#server, "listening");
     this.guard.realm = `${this.origin}/token`;
     return this;
