@@ -25,7 +25,12 @@ export type Asked = {
   readonly isHere: (digest: Digest) => boolean;
 };
 
-export type Meaning = { readonly digest: Digest; readonly notes: readonly string[] };
+export type Meaning = {
+  readonly digest: Digest;
+  readonly notes: readonly string[];
+  /** Whether a tag's meaning of before was taken, unasked: the registry may have let go of that manifest since. */
+  readonly isOld: boolean;
+};
 
 type Begun = { readonly digest: Digest; readonly sinceMs: number; readonly away: number };
 
@@ -48,14 +53,23 @@ export class Meanings {
     const policy = asked.policy ?? defaultPolicy(reference);
     const last = reference.digest ?? (await this.#lastOf(asked));
     const fixed = this.#fixed(asked, policy, last);
-    if (fixed !== undefined) return { digest: fixed, notes: [] };
+    if (fixed !== undefined) {
+      const isOld = reference.digest === undefined && policy !== "Never";
+      return { digest: fixed, notes: [], isOld };
+    }
     try {
       const patience = policy === "Always" && last !== undefined && this.#deps.staleTags;
-      return { digest: await this.#ask(asked, patience, signal), notes: [] };
+      return { digest: await this.#ask(asked, patience, signal), notes: [], isOld: false };
     } catch (error) {
       if (!isFailure(error, "unavailable") || policy !== "Always") throw error;
       return this.#stale(asked, last, error);
     }
+  }
+
+  /** What the tag means now, whatever was begun with or remembered. Failures: not-found, denied, unavailable. */
+  async renew(asked: Asked, signal: AbortSignal): Promise<Meaning> {
+    this.forget(asked.call);
+    return { digest: await this.#ask(asked, false, signal), notes: [], isOld: false };
   }
 
   /** One who waited went away: whoever asks the same again means the same, wherever the tag has moved. */
@@ -113,7 +127,7 @@ export class Meanings {
   #stale({ reference }: Asked, last: Digest | undefined, error: Failure): Meaning {
     if (last === undefined || !this.#deps.staleTags) throw error;
     const note = `The registry ${reference.host} cannot be reached, so ${formatReference(reference)} is what it last meant here, ${last}: ${error.message}`;
-    return { digest: last, notes: [note] };
+    return { digest: last, notes: [note], isOld: false };
   }
 
   async remember(asked: Asked, digest: Digest): Promise<void> {

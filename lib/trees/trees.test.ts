@@ -245,6 +245,21 @@ describe("lease() by tag", () => {
     expect(await read(trees, requestFor("r.example/a:v1", { pullPolicy: "Always" }))).toBe("two");
   });
 
+  it("asks what a tag means now when the registry has let go of what it meant", async () => {
+    const trees = await kit.start();
+    const request = requestFor("r.example/a:v1");
+    expect(await read(trees, request)).toBe("one");
+    repository.manifests.clear();
+    move();
+    kit.nowMs += 60_000;
+    expect(await read(trees, request)).toBe("two");
+    expect(await read(trees, requestFor("r.example/a:v1", { pullPolicy: "Never" }))).toBe("two");
+    repository.manifests.clear();
+    repository.tags.clear();
+    kit.nowMs += 60_000;
+    await expect(trees.lease(request, never)).rejects.toEqual(failing("not-found"));
+  });
+
   it("remembers over a restart what a tag meant", async () => {
     await read(await kit.start(), requestFor("r.example/a:v1"));
     move();

@@ -1,6 +1,7 @@
 // The node's store of Trees: leased to those who may have them, pulled where they are not here, bounded.
 import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
 import { treeKey } from "../core/layer-id.ts";
 import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
@@ -8,7 +9,7 @@ import { formatReference, type Reference } from "../core/reference.ts";
 import { ClaimLayers } from "./claim-layers.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import { bytesOfLayer, type Layer } from "./layer.ts";
-import { type Asked, Meanings } from "./meaning.ts";
+import { type Asked, type Meaning, Meanings } from "./meaning.ts";
 import { registryOf } from "./permission.ts";
 import { pullTree } from "./pull.ts";
 import type { Progress } from "./pull-progress.ts";
@@ -71,10 +72,9 @@ export class Trees implements AsyncDisposable {
    * Failures: denied, not-found, unavailable, corrupt, invalid, unsupported, full.
    */
   async lease(request: TreeRequest, waiter: Waiter): Promise<LeasedTree> {
-    const { rights, inventory } = this.#store;
+    const { inventory } = this.#store;
     const asked = this.#askedBy(request);
-    const { digest, notes } = await this.#meanings.resolve(asked, waiter.signal);
-    const access = await rights.prove(request.accesses, digest, waiter.signal);
+    const { digest, notes, access } = await this.#granted(asked, waiter.signal);
     await this.#meanings.remember(asked, digest);
     const key = this.#keyOf(request, digest);
     const pin = inventory.pin([key]);
@@ -144,6 +144,21 @@ export class Trees implements AsyncDisposable {
   /** Ends flights so that a later start resumes them, and waits for what is being written. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#store[Symbol.asyncDispose]();
+  }
+
+  /** What is asked for, and the access that may have it. */
+  async #granted(asked: Asked, signal: AbortSignal): Promise<Meaning & { readonly access: Access }> {
+    const { rights } = this.#store;
+    const meaning = await this.#meanings.resolve(asked, signal);
+    try {
+      return { ...meaning, access: await rights.prove(asked.accesses, meaning.digest, signal) };
+    } catch (error) {
+      const isGone = isFailure(error, "not-found") || isFailure(error, "denied");
+      if (!meaning.isOld || !isGone) throw error;
+    }
+    // The tag has moved and its old manifest was deleted, or is not for these credentials: the tag itself may be.
+    const renewed = await this.#meanings.renew(asked, signal);
+    return { ...renewed, access: await rights.prove(asked.accesses, renewed.digest, signal) };
   }
 
   async #pull(
