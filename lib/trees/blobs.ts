@@ -146,6 +146,7 @@ export class Blobs {
     how: { readonly read: Reading; readonly reservation: Reservation },
   ): Promise<Arrived> {
     const partial = await this.#open(access, wanted);
+    how.reservation.follow(() => partial.written);
     const key = `${registryOf(access)} ${wanted.blob.digest}`;
     this.#arriving.set(key, partial);
     const { digest, size } = wanted.blob;

@@ -57,6 +57,23 @@ describe("Budget.reserve()", () => {
     await expect(budgetOf({ used: 0, free: 10 }).reserve(20, "it")).rejects.toEqual(failing("full"));
   });
 
+  it("does not count twice what is reserved and on the disk already", async () => {
+    const held = { used: 0, free: 60 };
+    const targets: number[] = [];
+    const budget = budgetOf(held, (target) => targets.push(target));
+    const first = await budget.reserve(40, "it");
+    first.follow(() => 40);
+    held.free = 20;
+    await first.grow(10);
+    held.free = 10;
+    await first.grow(4);
+    using _other = await budget.reserve(6, "other");
+    expect(targets).toEqual([]);
+    await expect(budget.reserve(1, "third")).rejects.toEqual(failing("full"));
+    first[Symbol.dispose]();
+    await expect(budget.reserve(5, "third")).rejects.toEqual(failing("full"));
+  });
+
   it("grows, and gives all back when disposed of, once", async () => {
     const budget = budgetOf({ used: 0 });
     const reservation = await budget.reserve(20, "it");

@@ -16,13 +16,17 @@ export type BudgetDeps = {
 
 /** Room that is spoken for; disposing gives back all of it. */
 export interface Reservation extends Disposable {
-  /** Reserves more. Failure: full. */
+  /** Reserves more; by then all that it grew by before is on the disk. Failure: full. */
   grow(bytes: number): Promise<void>;
+  /** From now on `arrived` tells how much of the first part is on the disk; what it grew by before counts as free again. */
+  follow(arrived: () => number): void;
 }
 
 export class Budget {
   readonly #deps: BudgetDeps;
   #reservedBytes = 0;
+  /** Each tells how much of one reservation is on the disk already, and so is not free there any more. */
+  readonly #onDisk = new Set<() => number>();
   #collecting: Promise<void> = Promise.resolve();
 
   constructor(deps: BudgetDeps) {
@@ -36,7 +40,7 @@ export class Budget {
   /** Reserves room for `what`, collecting first where there is none. Failure: full, with the sizes. */
   async reserve(bytes: number, what: string): Promise<Reservation> {
     let reserved = 0;
-    const grow = async (more: number) => {
+    const take = async (more: number) => {
       // Counted before it is checked, so that of two who ask at once only one gets the last room.
       reserved += more;
       this.#reservedBytes += more;
@@ -48,10 +52,19 @@ export class Budget {
         throw error;
       }
     };
-    await grow(bytes);
+    await take(bytes);
+    const spent = { grown: 0, used: 0, arrived: () => 0 };
+    const onDisk = () => Math.min(reserved, spent.arrived() + spent.used);
+    this.#onDisk.add(onDisk);
     return {
-      grow,
+      grow: async (more) => {
+        spent.used = spent.grown;
+        await take(more);
+        spent.grown += more;
+      },
+      follow: (arrived) => Object.assign(spent, { grown: 0, used: 0, arrived }),
       [Symbol.dispose]: () => {
+        this.#onDisk.delete(onDisk);
         this.#reservedBytes -= reserved;
         reserved = 0;
       },
@@ -89,7 +102,7 @@ export class Budget {
     const high = bytesOf(this.#deps.marks.high, bytesTotal);
     // Down to the low mark with what is wanted in it, where that can be; at least to where it fits.
     const byMarks = wanted < low ? low - wanted : high - wanted;
-    const byDisk = used - Math.max(0, wanted - bytesFree);
+    const byDisk = used - Math.max(0, wanted - this.#onDiskBytes() - bytesFree);
     await this.#deps.collect(Math.max(0, Math.min(byMarks, byDisk)));
   }
 
@@ -97,7 +110,11 @@ export class Budget {
     const { bytesTotal, bytesFree } = await this.#deps.room();
     const wanted = this.#reservedBytes + bytes;
     const high = bytesOf(this.#deps.marks.high, bytesTotal);
-    return this.#deps.usedBytes() + wanted <= high && wanted <= bytesFree;
+    return this.#deps.usedBytes() + wanted <= high && wanted - this.#onDiskBytes() <= bytesFree;
+  }
+
+  #onDiskBytes(): number {
+    return [...this.#onDisk].reduce((sum, read) => sum + read(), 0);
   }
 
   async #full(bytes: number, what: string): Promise<Failure> {
