@@ -77,6 +77,16 @@ describe("publish()", () => {
     expect(node.held.size).toBe(0);
   });
 
+  it("leaves nothing, and nothing held, when there is no room for the Record", async () => {
+    const node = new TestNode();
+    const request = await podRequest(node);
+    const deps = await node.start();
+    node.files.writeAtomically = () => Promise.reject(new Failure("full", "the file system is full"));
+    await expect(publish(deps, request, call)).rejects.toEqual(being("full"));
+    expect(await node.remains(request.target)).toEqual(nothing);
+    expect(node.held.size).toBe(0);
+  });
+
   it("leaves nothing when the mount fails", async () => {
     const node = new TestNode();
     const deps = await node.start();
@@ -204,6 +214,33 @@ describe("publish()", () => {
     await publish(await node.start(), request, call);
     expect(node.asked[1]?.reference.digest).toBeDefined();
     expect(await node.remains(request.target)).toEqual(published);
+  });
+});
+
+describe("publish() to a pod that lost its mount", () => {
+  it.each(["unavailable", "full"] as const)("keeps what it had while that is %s", async (reason) => {
+    const node = new TestNode();
+    const request = await podRequest(node);
+    await publish(await node.start(), request, call);
+    node.mounts.forget();
+    const deps = await node.start();
+    node.lease = () => Promise.reject(new Failure(reason, "not now"));
+    await expect(publish(deps, request, call)).rejects.toEqual(being(reason));
+    node.lease = async () => undefined;
+    await publish(deps, request, call);
+    expect(node.asked.at(-1)?.reference.digest).toBeDefined();
+  });
+
+  it("forgets what it had once that is gone for good", async () => {
+    const node = new TestNode();
+    const request = await podRequest(node);
+    await publish(await node.start(), request, call);
+    node.mounts.forget();
+    const deps = await node.start();
+    node.lease = () => Promise.reject(refusal);
+    await expect(publish(deps, request, call)).rejects.toBe(refusal);
+    expect(await node.remains(request.target)).toMatchObject({ records: 0, mounts: 0 });
+    expect(node.held.size).toBe(0);
   });
 });
 

@@ -34,7 +34,8 @@ export type PublishDeps = TargetDeps & {
 
 /**
  * The volume is mounted read-only at the target when it resolves; repeating it is safe and never unmounts.
- * `pending` while the pull goes on. After any other Failure nothing of it is left.
+ * `pending` while the pull goes on. After any other Failure nothing of it is left, but for the Record of a pod that
+ * had its mount before, where the Failure may pass.
  */
 export async function publish(deps: PublishDeps, request: PublishRequest, call: Call): Promise<void> {
   checkPublish(request);
@@ -61,9 +62,16 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
     await recordAndMount(deps, record, tree);
     for (const note of tree.notes) deps.log.warn(note, { volume: request.volumeId });
   } catch (error) {
-    if (!isFailure(error, "pending") && !call.signal.aborted) await undo(deps, wanted);
+    if (!call.signal.aborted && !goesOn(error, known)) await undo(deps, wanted);
     throw error;
   }
+}
+
+/** Whether the Record stays for the next call, which the kubelet makes after these. */
+function goesOn(error: unknown, known: InlineRecord | undefined): boolean {
+  if (isFailure(error, "pending")) return true;
+  // A registry that is down after a reboot must not cost a pod the content it had.
+  return known !== undefined && (isFailure(error, "unavailable") || isFailure(error, "full"));
 }
 
 type Wanted = Omit<InlineRecord, "digest" | "treeKey" | "boot">;
@@ -131,7 +139,8 @@ async function recordAndMount(deps: PublishDeps, record: InlineRecord, tree: Lea
 /** Nothing of this publish is left: the kubelet need not call unpublish after a refusal. */
 async function undo(deps: PublishDeps, wanted: Wanted): Promise<void> {
   const { volumeId, target } = wanted;
-  if (deps.records.at(volumeId, target) === undefined) return;
+  // Held before the Record was there: where that could not be written, nobody else lets go.
+  if (deps.records.at(volumeId, target) === undefined) return deps.trees.letGo(recordName(volumeId, target));
   try {
     await clearTarget(deps, target);
     await deps.records.remove(recordName(volumeId, target));
