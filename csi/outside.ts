@@ -10,6 +10,7 @@ import type { Log } from "../lib/host/log.ts";
 import { PrometheusMetrics } from "../lib/host/metrics.ts";
 import { LinuxMounts } from "../lib/host/mounts.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
+import { findTextFile, readTextFile } from "../lib/host/text-file.ts";
 import { WriteThread } from "../lib/host/write-thread.ts";
 import { HostBook } from "../lib/registry/hosts.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
@@ -19,16 +20,6 @@ import { parseCredentialProviders } from "../lib/settings/credential-providers.t
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import type { Ports } from "./plugin.ts";
-
-/** The text of a file, or undefined where there is none. */
-async function textIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
 
 const clock: Clock = {
   now: Date.now,
@@ -60,7 +51,9 @@ async function providersOf(
 ): Promise<Partial<KeyringSettings>> {
   if (credentialProviders === undefined) return {};
   const { config, binDirectory } = credentialProviders;
-  const { providers, leftOut } = parseCredentialProviders(await readFile(config, "utf8"));
+  const { providers, leftOut } = parseCredentialProviders(
+    await readTextFile(config, "credentialProviders.config"),
+  );
   if (leftOut.length > 0)
     log.warn("Credential providers that want a pod's token are left out: only the kubelet can ask for one", {
       leftOut,
@@ -71,7 +64,12 @@ async function providersOf(
 function openRegistryReader(settings: NodeSettings, log: Log, metrics: PrometheusMetrics) {
   const { registries, hostsDirectory: directory, pull } = settings;
   return openReader({
-    hosts: new HostBook({ registries, directory, readText: textIfThere, now: Date.now }),
+    hosts: new HostBook({
+      registries,
+      directory,
+      readText: (file) => findTextFile(file, "what the settings of registries name,"),
+      now: Date.now,
+    }),
     limits: new Limits(pull),
     now: Date.now,
     random: Math.random,

@@ -1,7 +1,7 @@
 // One life of the plugin as a process: from its environment and settings until a signal has stopped it.
-import { readFile } from "node:fs/promises";
 import { BlockingThreads } from "../lib/host/blocking.ts";
 import { openLog, standardErrorLines } from "../lib/host/log.ts";
+import { readTextFile } from "../lib/host/text-file.ts";
 import { parseNode } from "../lib/settings/node.ts";
 import { openOutside } from "./outside.ts";
 import { type Ports, startPlugin } from "./plugin.ts";
@@ -12,7 +12,8 @@ export async function runPlugin(
   wrap: (outside: Ports) => Ports = (outside) => outside,
 ): Promise<void> {
   const config = env["LARDER_CONFIG"];
-  const settings = parseNode(config === undefined ? "" : await readFile(config, "utf8"), env);
+  const text = config === undefined ? "" : await readTextFile(config, "LARDER_CONFIG, the node's settings,");
+  const settings = parseNode(text, env);
   const log = openLog({ level: settings.logLevel, now: Date.now, write: standardErrorLines() });
   const blocking = new BlockingThreads({ patienceMs: 20 });
   const outside = wrap(await openOutside(settings, log, blocking));

@@ -189,6 +189,14 @@ describe("LinuxFiles", () => {
       expect(await files.removeEmptyDirectory(at("m"))).toBe(true);
     });
 
+    it("makeDirectory() on a read-only disk says that it is one", async () => {
+      await execa("mount", ["-o", "remount,ro", bench.root]);
+      await expect(files.makeDirectory(at("a/b/c"))).rejects.toMatchObject({
+        reason: "unavailable",
+        message: expect.stringContaining("read-only") as string,
+      });
+    });
+
     it("writeAtomically() on a read-only disk refuses", async () => {
       await execa("mount", ["-o", "remount,ro", bench.root]);
       const write = files.writeAtomically(at("f"), Buffer.from("x"), { durable: true });

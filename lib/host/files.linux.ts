@@ -84,7 +84,7 @@ export class LinuxFiles implements Files {
 
   makeDirectory(directory: string, options?: { readonly mode?: number }): Promise<void> {
     return attempt(`Cannot make the directory "${directory}"`, async () => {
-      await mkdir(bytesOf(directory), { recursive: true, mode: options?.mode ?? 0o700 });
+      await makeAll(directory, options?.mode ?? 0o700);
     });
   }
 
@@ -192,4 +192,15 @@ function kindOf(entry: { isFile(): boolean; isDirectory(): boolean; isSymbolicLi
   if (entry.isFile()) return "file";
   if (entry.isDirectory()) return "directory";
   return entry.isSymbolicLink() ? "symlink" : "other";
+}
+
+async function makeAll(directory: string, mode: number): Promise<void> {
+  try {
+    await mkdir(bytesOf(directory), { recursive: true, mode });
+  } catch (error) {
+    // Node says so of a read-only file system, too: the system call itself knows better.
+    if (errorCode(error) !== "ENOENT" || path.dirname(directory) === directory) throw error;
+    await makeAll(path.dirname(directory), mode);
+    await mkdir(bytesOf(directory), { mode });
+  }
 }

@@ -29,6 +29,16 @@ describe("takeLock()", () => {
     expect(readFileSync(file, "utf8")).toBe(`${process.pid}\n`);
   });
 
+  it("takes it on a full disk, too", async () => {
+    await execa("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]);
+    try {
+      writeFileSync(path.join(folder, "filler"), "x".repeat(4096));
+      take();
+    } finally {
+      await execa("umount", [folder]);
+    }
+  });
+
   it("refuses a second taker in the same process, which costs the first nothing", () => {
     using _lock = takeLock(file);
     expect(take).toThrow(expect.objectContaining(busy(process.pid)));

@@ -1,6 +1,6 @@
 // The lock that keeps a second plugin away from a root: the kernel's, so that it goes with whoever held it.
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { errorCode, failureOf } from "./errno.ts";
 import { checked, libcFunction } from "./libc.ts";
 
@@ -24,10 +24,19 @@ export function takeLock(path: string): Lock {
     closeSync(fd);
     throw errorCode(error) === "EAGAIN" ? heldBy(holder, path) : failureOf(error, `Cannot lock "${path}"`);
   }
-  // For people only: the lock itself is in the kernel, and the number may be one of another container's.
-  ftruncateSync(fd);
-  writeSync(fd, `${process.pid}\n`, 0);
+  signLock(fd);
   return new HeldLock(path, fd);
+}
+
+/** For people only: the lock itself is in the kernel, and the number may be one of another container's. */
+function signLock(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`, 0);
+  } catch (error) {
+    // A full disk must not keep a plugin from starting that would make room on it.
+    if (!isFailure(failureOf(error, "Cannot sign the lock"), "full")) throw error;
+  }
 }
 
 class HeldLock implements Lock {
