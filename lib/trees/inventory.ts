@@ -87,6 +87,11 @@ export class Inventory {
     }
   }
 
+  /** What the References meant of which there is a Tree. */
+  meanings(): ReadonlySet<Digest> {
+    return new Set([...this.#trees.values()].map(({ digest }) => digest));
+  }
+
   /** How many Trees name the Layer. */
   treesOf(layer: Digest): number {
     return this.#naming.get(layer) ?? 0;

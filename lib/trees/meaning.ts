@@ -51,7 +51,7 @@ export class Meanings {
   async resolve(asked: Asked, signal: AbortSignal): Promise<Meaning> {
     const { reference } = asked;
     const policy = asked.policy ?? defaultPolicy(reference);
-    const last = reference.digest ?? (await this.#lastOf(asked));
+    const last = reference.digest ?? this.#lastOf(asked);
     const fixed = this.#fixed(asked, policy, last);
     if (fixed !== undefined) {
       const isOld = reference.digest === undefined && policy !== "Never";
@@ -135,9 +135,9 @@ export class Meanings {
     if (named !== undefined) await this.#deps.tags.remember(named, digest);
   }
 
-  async #lastOf(asked: Asked): Promise<Digest | undefined> {
+  #lastOf(asked: Asked): Digest | undefined {
     const named = toNamed(asked);
-    return named === undefined ? undefined : await this.#deps.tags.read(named);
+    return named === undefined ? undefined : this.#deps.tags.read(named);
   }
 }
 

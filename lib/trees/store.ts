@@ -123,6 +123,7 @@ export class Store implements AsyncDisposable {
     const { layout, inventory, trash, layers } = this;
     for (const id of await scanStore({ files: this.#deps.files, layout, inventory, trash }))
       layers.expectSync(id);
+    await this.tags.open();
     this.requestSync();
   }
 
@@ -136,6 +137,8 @@ export class Store implements AsyncDisposable {
     await this.collector.expirePartials(this.now());
     await this.#noteUse();
     await this.#budget.keep();
+    // What is being pulled has its tag already, and no Tree yet.
+    if (this.pulls.isIdle) await this.tags.forget(this.inventory.meanings());
     await this.layers.sync();
   }
 

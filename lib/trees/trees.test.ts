@@ -267,6 +267,23 @@ describe("lease() by tag", () => {
     expect(kit.registry.count("resolve")).toBe(1);
   });
 
+  it("forgets the tags of what was collected, and no others", async () => {
+    const trees = await kit.start();
+    await read(trees, requestFor("r.example/a:v1"));
+    move();
+    using _leased = await trees.lease(requestFor("r.example/a:latest"), never);
+    await trees.collect(Number.MAX_SAFE_INTEGER);
+    await trees.tend();
+    expect(await kit.list("tags")).toHaveLength(1);
+    const asked = kit.registry.count("resolve");
+    expect(await read(trees, requestFor("r.example/a:v1"))).toBe("two");
+    expect(kit.registry.count("resolve")).toBe(asked + 1);
+    expect(await kit.list("tags")).toHaveLength(2);
+    await trees.tend();
+    expect(await read(await kit.start(), requestFor("r.example/a:v1"))).toBe("two");
+    expect(kit.registry.count("resolve")).toBe(asked + 1);
+  });
+
   it("never pulls under Never, and says what would help", async () => {
     const trees = await kit.start();
     const request = requestFor("r.example/a:v1", { pullPolicy: "Never" });
