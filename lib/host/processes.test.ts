@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -198,6 +198,8 @@ describe("attempts", () => {
         if (found !== null) resolve(found.slice(1).map(Number));
       });
     });
+    // The shell names it before it has left.
+    await expect.poll(() => sessionOf(pids[2] ?? 0), { timeout: 10_000 }).toBe(pids[2]);
     const ended = new Promise((resolve) => parent.once("exit", resolve));
     parent.kill("SIGKILL");
     await ended;
@@ -259,3 +261,8 @@ describe("attempts", () => {
     expect(await sweepAttempts(fresh)).toBe(0);
   });
 });
+
+function sessionOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]);
+}
