@@ -8,7 +8,12 @@ import { pickPlatform } from "../core/pick-platform.ts";
 import type { Platform } from "../core/platform.ts";
 import type { BlobSink, Reader } from "../registry/reader.ts";
 
-export type Artifact = { readonly manifest: Manifest; readonly config?: Uint8Array };
+export type Artifact = {
+  /** Of the manifest, also where an index was named. */
+  readonly digest: Digest;
+  readonly manifest: Manifest;
+  readonly config?: Uint8Array;
+};
 
 /** Indexes within indexes: more than anybody makes on purpose. */
 const maxDepth = 4;
@@ -28,7 +33,10 @@ export async function readArtifact(
     seen.push(digest);
     const { bytes, mediaType } = await reader.fetchManifest(access, digest, signal);
     const parsed = parseManifest(bytes, { digest, mediaType });
-    if (parsed.kind === "manifest") return await withConfig(reader, access, parsed, signal);
+    if (parsed.kind === "manifest") {
+      const config = await configOf(reader, access, parsed, signal);
+      return { digest, manifest: parsed, ...(config === undefined ? {} : { config }) };
+    }
     digest = pickPlatform(parsed, wanted.platform).digest;
   }
 }
@@ -43,14 +51,13 @@ function refuseNesting(access: Access, path: readonly Digest[]): void {
   if (path.length > maxDepth + 1) throw refuse(`indexes are nested in it more than ${maxDepth} deep`);
 }
 
-async function withConfig(
+async function configOf(
   reader: Reader,
   access: Access,
   manifest: Manifest,
   signal: AbortSignal,
-): Promise<Artifact> {
-  if (!hasImageConfig(manifest)) return { manifest };
-  return { manifest, config: await readConfig(reader, access, manifest.config, signal) };
+): Promise<Uint8Array | undefined> {
+  return hasImageConfig(manifest) ? await readConfig(reader, access, manifest.config, signal) : undefined;
 }
 
 async function readConfig(

@@ -3,7 +3,7 @@ import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
 import { treeKey } from "../core/layer-id.ts";
 import type { Platform } from "../core/platform.ts";
-import type { Layer } from "./layer.ts";
+import { bytesOfLayer, type Layer } from "./layer.ts";
 import { registryOf } from "./permission.ts";
 import type { Store } from "./store.ts";
 import { formatTree, type Tree } from "./tree.ts";
@@ -19,6 +19,12 @@ export class ClaimLayers {
 
   isHere(layer: Digest): boolean {
     return this.#store.inventory.layers.has(layer);
+  }
+
+  /** What these take on disk together, as far as they are here. */
+  bytesOf(layers: readonly Digest[]): number {
+    const found = layers.flatMap((id) => this.#store.inventory.layers.get(id) ?? []);
+    return found.reduce((sum, layer) => sum + bytesOfLayer(layer), 0);
   }
 
   /** What a claim wrote, and was synced, is a Layer: `directory`, whose `fs` holds it, is renamed into place. Durable. */

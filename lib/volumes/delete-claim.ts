@@ -11,19 +11,18 @@ import type { StageDeps } from "./stage-claim.ts";
 
 type Secrets = ReadonlyMap<string, string>;
 
+/** What a write-back is given by the call that began it, and how it tells how far it is. */
+export type Told = { readonly secrets: Secrets; readonly tell: (words: string) => void };
+
 /** What was packed of a claim; nothing where nothing changed. */
 export type Packed = { readonly isChanged: boolean };
 
 export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
   Pick<CommitDeps, "layers"> & {
     /** Packs the committed Layer against its base; repeating gives the same bytes. */
-    readonly pack: (record: ClaimRecord, tell: (words: string) => void) => Promise<Pack>;
+    readonly pack: (record: ClaimRecord, told: Told) => Promise<Pack>;
     /** The registry has confirmed all of it when it resolves, and the Record says so. */
-    readonly push: (
-      record: ClaimRecord,
-      packed: Pack,
-      push: { readonly secrets: Secrets; readonly tell: (words: string) => void },
-    ) => Promise<ClaimRecord>;
+    readonly push: (record: ClaimRecord, packed: Pack, told: Told) => Promise<ClaimRecord>;
     readonly flights: Map<string, Flight>;
     readonly countLoss: () => void;
   };
@@ -70,8 +69,6 @@ function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, se
   return flight;
 }
 
-type Told = { readonly secrets: Secrets; readonly tell: (words: string) => void };
-
 async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, told: Told): Promise<void> {
   const { claims, clock, files } = deps;
   let record = deleted(claims.require(volumeId), clock.now());
@@ -97,7 +94,7 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
     }
     try {
       if (step.kind === "commit") record = await commitClaim(deps, record);
-      else if (step.kind === "pack") packed = await deps.pack(record, told.tell);
+      else if (step.kind === "pack") packed = await deps.pack(record, told);
       else if (packed !== undefined) record = await deps.push(record, packed, told);
     } catch (error) {
       if (!isFailure(error)) throw error;

@@ -1,37 +1,21 @@
 // What a claim starts from: asks the registry what the plan wants to know, and leases what it decides on.
 import type { Access } from "../core/access.ts";
-import { keyTag, versionsByPrefix } from "../core/cache-key.ts";
+import { keyTag } from "../core/cache-key.ts";
 import { readVersion } from "../core/cache-manifest.ts";
 import type { ClaimBase, ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { parseManifest } from "../core/manifest.ts";
-import { type Answer, type BaseSeen, type Candidate, planBase } from "../core/plan-base.ts";
-import { formatProgress } from "../core/progress.ts";
-import { formatReference, type Reference } from "../core/reference.ts";
-import type { Reader } from "../registry/reader.ts";
-import type { Progress } from "../trees/pull-progress.ts";
-import type { LeasedTree } from "../trees/trees.ts";
-import type { ClaimDeps } from "./claim-deps.ts";
-import { waitFor } from "./patience.ts";
-import type { Call } from "./requests.ts";
-
-export type FindDeps = ClaimDeps & {
-  readonly reader: Pick<Reader, "resolve" | "fetchManifest">;
-  /** All tags of a repository; none where it does not exist. */
-  readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
-};
-
-type Found = Candidate & { readonly reference: Reference; readonly key?: string };
+import { isRestorable, restoreCandidates } from "../core/key-contest.ts";
+import { type Index, type Manifest, parseManifest } from "../core/manifest.ts";
+import { type Answer, type BaseSeen, planBase } from "../core/plan-base.ts";
+import type { Reference } from "../core/reference.ts";
+import { withAccess } from "./cache-access.ts";
+import { readKnownHead, writeKnownHead } from "./known-heads.ts";
+import { askingOf, type FindDeps, type Found, type Leased, leaseBase, type Search } from "./lease-base.ts";
+import { newestLocal } from "./local-heads.ts";
 
 /** A base and, where it is not empty, the lease that keeps it until the Record does. */
-export type BaseFound = { readonly base: ClaimBase; readonly tree?: LeasedTree };
-
-type Search = {
-  readonly record: ClaimRecord;
-  readonly secrets: ReadonlyMap<string, string>;
-  readonly call: Call;
-};
+export type BaseFound = { readonly base: ClaimBase; readonly tree?: Leased };
 
 type Seen = BaseSeen<Found>;
 
@@ -52,21 +36,59 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
     if (plan.kind === "fail") throw plan.failure;
     if (plan.kind === "ask") {
       seen = { ...seen, [plan.what]: await ask(deps, search, plan.what) };
+      if (plan.what === "head") seen = await withOwnHeads(deps, search, seen);
       continue;
     }
     const note = plan.note === undefined ? {} : { note: plan.note };
     const { origin, isTainted, base: found } = plan;
     if (found === undefined) return { base: { layers: [], origin, isTainted, ...note } };
-    const tree = await lease(deps, search, found);
-    // Broken, or gone since: as if it could not be had in the first place.
-    if (tree instanceof Failure) seen = { ...seen, [answerOf(origin)]: { kind: "failed", failure: tree } };
-    else {
-      const version = found.version === undefined ? {} : { version: found.version };
-      const layers = tree.layerIds.toReversed();
-      const named = { key: tree.key, digest: tree.digest };
-      return { tree, base: { layers, tree: named, origin, isTainted, ...version, ...note } };
+    const tree = await leaseBase(deps, search, found);
+    if (tree instanceof Failure) {
+      seen = without(seen, origin, tree);
+      continue;
     }
+    if (origin === "head") await remember(deps, record, found);
+    const version = found.version === undefined ? {} : { version: found.version };
+    return { tree, base: { ...contentOf(tree, found), origin, isTainted, ...version, ...note } };
   }
+}
+
+/** What this node has of the key by itself: whoever the registry answers about it may have what is to be its head. */
+async function withOwnHeads(deps: FindDeps, { record }: Search, seen: Seen): Promise<Seen> {
+  const { cache } = record.settings;
+  if (cache === undefined) return seen;
+  if (seen.head?.kind === "failed") {
+    const known = await readKnownHead(deps, cache);
+    if (known === undefined) return seen;
+    const { digest, ...candidate } = known;
+    // Leasing it asks for a proof of its own.
+    return { ...seen, known: { ...candidate, reference: pinned(cache, digest), isProven: true } };
+  }
+  const local = newestLocal(deps.claims.all.values(), cache, deps.files.bootId());
+  if (local === undefined) return seen;
+  return { ...seen, local: { ...local, bytes: deps.layers.bytesOf(local.layers), isProven: true } };
+}
+
+/** Broken, or gone since: as if it could not be had in the first place. */
+function without(seen: Seen, origin: ClaimBase["origin"], failure: Failure): Seen {
+  const { local, known, ...rest } = seen;
+  if (origin === "local") return { ...rest, ...(known === undefined ? {} : { known }) };
+  if (origin === "known") return { ...rest, ...(local === undefined ? {} : { local }) };
+  return { ...seen, [answerOf(origin)]: { kind: "failed", failure } };
+}
+
+function contentOf({ key, digest, layerIds }: Leased, found: Found): Pick<ClaimBase, "layers" | "tree"> {
+  if (found.reference === undefined) return { layers: found.layers };
+  const tree = key === undefined || digest === undefined ? {} : { tree: { key, digest } };
+  return { layers: layerIds?.toReversed() ?? [], ...tree };
+}
+
+/** For when the registry cannot be asked. */
+async function remember(deps: FindDeps, { settings: { cache } }: ClaimRecord, found: Found): Promise<void> {
+  const { reference, bytes, version } = found;
+  if (cache === undefined || reference?.digest === undefined) return;
+  const known = { digest: reference.digest, bytes, ...(version === undefined ? {} : { version }) };
+  await writeKnownHead(deps, cache, known);
 }
 
 const answerOf = (origin: ClaimBase["origin"]) =>
@@ -85,10 +107,11 @@ async function ask(
     }
     if (cache === undefined) return { kind: "absent" };
     const repository = { host: cache.host, repository: cache.repository };
-    const found = await withAccess(deps, search, repository, (access) =>
+    const { signal } = search.call;
+    const found = await withAccess(askingOf(deps, search), repository, async (access) =>
       what === "head"
-        ? readCandidate(deps, access, { ...repository, tag: keyTag(cache.key) }, search.call.signal)
-        : findRestored(deps, access, cache.restoreKeys, search.call.signal),
+        ? (await readCandidate(deps, access, { ...repository, tag: keyTag(cache.key) }, signal)).found
+        : await findRestored(deps, access, cache.restoreKeys, signal),
     );
     return found === undefined ? { kind: "absent" } : { kind: "found", found };
   } catch (error) {
@@ -97,63 +120,38 @@ async function ask(
   }
 }
 
-/** With the first of the accesses that is let in. */
-async function withAccess<T>(
-  deps: FindDeps,
-  { secrets, record }: Search,
-  repository: Pick<Reference, "host" | "repository">,
-  work: (access: Access) => Promise<T>,
-): Promise<T> {
-  const { plainHttp, insecure } = record.settings;
-  const accesses = await deps.keyring.accessesFor(repository, Object.fromEntries(secrets));
-  for (const [at, access] of accesses.entries()) {
-    try {
-      return await work({
-        ...access,
-        ...(plainHttp === undefined ? {} : { plainHttp }),
-        ...(insecure === undefined ? {} : { insecure }),
-      });
-    } catch (error) {
-      if (!isFailure(error, "denied") || at === accesses.length - 1) throw error;
-    }
-  }
-  throw new Error("the keyring gave no access at all");
-}
-
 async function readCandidate(
   { reader }: FindDeps,
   access: Access,
   reference: Reference,
   signal: AbortSignal,
-): Promise<Found> {
+): Promise<{ readonly found: Found; readonly manifest: Manifest | Index }> {
   const { digest } = await reader.resolve(access, reference, signal);
   const { bytes, mediaType } = await reader.fetchManifest(access, digest, signal);
   const manifest = parseManifest(bytes, { digest, mediaType });
   const named = pinned(reference, digest);
-  if (manifest.kind === "index") return { reference: named, bytes: 0 };
-  const { bytes: size, version, key } = readVersion(manifest);
-  return {
-    reference: named,
-    bytes: size,
-    ...(version === undefined ? {} : { version }),
-    ...(key === undefined ? {} : { key }),
-  };
+  if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest };
+  const { bytes: size, version } = readVersion(manifest);
+  const found = { reference: named, bytes: size, ...(version === undefined ? {} : { version }) };
+  return { found, manifest };
 }
 
-const pinned = ({ host, repository }: Reference, digest: Digest): Reference => ({ host, repository, digest });
+const pinned = ({ host, repository }: Pick<Reference, "host" | "repository">, digest: Digest): Reference => ({
+  host,
+  repository,
+  digest,
+});
 
 async function findRestored(
   deps: FindDeps,
   access: Access,
-  prefixes: readonly string[],
+  restoreKeys: readonly string[],
   signal: AbortSignal,
 ): Promise<Found | undefined> {
   const tags = await deps.listTags(access, signal);
-  for (const prefix of prefixes) {
-    for (const { tag, isSure } of versionsByPrefix(tags, prefix)) {
-      const found = await readNamed(deps, access, tag, signal);
-      if (found !== undefined && (isSure || found.key?.startsWith(prefix) === true)) return found;
-    }
+  for (const { tag, prefix } of restoreCandidates(tags, restoreKeys)) {
+    const named = await readNamed(deps, access, tag, signal);
+    if (named?.manifest.kind === "manifest" && isRestorable(prefix, named.manifest)) return named.found;
   }
   return undefined;
 }
@@ -171,46 +169,4 @@ async function readNamed(deps: FindDeps, access: Access, tag: string, signal: Ab
     if (isFailure(error, "not-found")) return undefined;
     throw error;
   }
-}
-
-/** The Tree, or why it cannot be had; throws `pending`, and `full`, which is the node's trouble and not the cache's. */
-async function lease(deps: FindDeps, search: Search, found: Found): Promise<LeasedTree | Failure> {
-  const { settings } = search.record;
-  const accesses = await deps.keyring.accessesFor(found.reference, Object.fromEntries(search.secrets));
-  try {
-    return await waitForTree(deps, search.call, found.reference, {
-      accesses: accesses.map((access) => ({
-        ...access,
-        ...(settings.plainHttp === undefined ? {} : { plainHttp: settings.plainHttp }),
-        ...(settings.insecure === undefined ? {} : { insecure: settings.insecure }),
-      })),
-      reference: found.reference,
-      ...(settings.pullPolicy === undefined ? {} : { pullPolicy: settings.pullPolicy }),
-      platform: settings.platform ?? deps.platform,
-      ...(settings.mediaTypes === undefined ? {} : { mediaTypes: settings.mediaTypes }),
-      layout: "overlay",
-    });
-  } catch (error) {
-    if (isFailure(error) && !isFailure(error, "pending") && !isFailure(error, "full")) return error;
-    throw error;
-  }
-}
-
-/** The lease, or `pending` with the progress of the pull in words while the caller can still hear it. */
-export async function waitForTree(
-  deps: Pick<ClaimDeps, "trees" | "clock">,
-  call: Call,
-  named: Reference,
-  request: Parameters<ClaimDeps["trees"]["lease"]>[0],
-): Promise<LeasedTree> {
-  let progress: Progress = { doneBytes: 0, sources: [] };
-  const onProgress = (latest: Progress) => {
-    progress = latest;
-  };
-  return await waitFor(
-    deps.clock,
-    call,
-    () => formatProgress({ artifact: formatReference(named), ...progress }),
-    (signal) => deps.trees.lease(request, { signal, onProgress }),
-  );
 }

@@ -8,6 +8,7 @@ import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
 import type { DeleteDeps } from "../delete-claim.ts";
+import { LayerUse } from "../layer-use.ts";
 import { Limits } from "../limits.ts";
 import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
@@ -90,6 +91,7 @@ export class ClaimNode extends TestNode {
       unmounts: new Unmounts(mounts),
       flights: new Map(),
       clock: { now: () => this.now, pause: () => new Promise(() => undefined) },
+      use: new LayerUse(),
       drawId: () => `id${claims.all.size}`,
       countLoss: () => void this.losses++,
       reader: {
@@ -105,6 +107,7 @@ export class ClaimNode extends TestNode {
       },
       layers: {
         isHere: (id) => this.adopted.has(id),
+        bytesOf: () => 0,
         adopt: async (directory, { id }) => {
           await files.rename(directory, `${root}/layers/${id.slice("sha256:".length)}`);
           this.adopted.add(id);

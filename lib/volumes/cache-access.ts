@@ -1,0 +1,43 @@
+// With whose credentials a claim asks a registry, and over which transport.
+import type { Access } from "../core/access.ts";
+import type { ClaimSettings } from "../core/claim-settings.ts";
+import { isFailure } from "../core/failure.ts";
+import type { Reference } from "../core/reference.ts";
+import type { Keyring } from "../registry/keyring.ts";
+
+export type Asking = {
+  readonly keyring: Keyring;
+  readonly settings: Pick<ClaimSettings, "plainHttp" | "insecure">;
+  readonly secrets: ReadonlyMap<string, string>;
+};
+
+/** Most promising first, never none. */
+export async function accessesFor(
+  { keyring, settings, secrets }: Asking,
+  repository: Pick<Reference, "host" | "repository">,
+): Promise<readonly Access[]> {
+  const { plainHttp, insecure } = settings;
+  const accesses = await keyring.accessesFor(repository, Object.fromEntries(secrets));
+  return accesses.map((access) => ({
+    ...access,
+    ...(plainHttp === undefined ? {} : { plainHttp }),
+    ...(insecure === undefined ? {} : { insecure }),
+  }));
+}
+
+/** With the first of the accesses that is let in. */
+export async function withAccess<T>(
+  asking: Asking,
+  repository: Pick<Reference, "host" | "repository">,
+  work: (access: Access) => Promise<T>,
+): Promise<T> {
+  const accesses = await accessesFor(asking, repository);
+  for (const [at, access] of accesses.entries()) {
+    try {
+      return await work(access);
+    } catch (error) {
+      if (!isFailure(error, "denied") || at === accesses.length - 1) throw error;
+    }
+  }
+  throw new Error("the keyring gave no access at all");
+}

@@ -1,0 +1,54 @@
+// What this node last knew of the heads of Caches, for when their registry cannot be asked.
+import { createHash } from "node:crypto";
+import path from "node:path";
+import type { Version } from "../core/cache-key.ts";
+import type { ClaimCache } from "../core/claim-settings.ts";
+import type { Digest } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { type Fields, parseFields } from "../core/fields.ts";
+import type { Files } from "../host/files.ts";
+
+export type KnownHead = { readonly digest: Digest; readonly bytes: number; readonly version?: Version };
+
+type Deps = { readonly files: Files; readonly root: string };
+
+/** Undefined where there is none that can be read. */
+export async function readKnownHead(
+  { files, root }: Deps,
+  cache: ClaimCache,
+): Promise<KnownHead | undefined> {
+  try {
+    return parse(await files.read(placeOf(root, cache)));
+  } catch (error) {
+    if (isFailure(error, "not-found") || isFailure(error, "corrupt")) return undefined;
+    throw error;
+  }
+}
+
+/** Durable when it resolves. */
+export async function writeKnownHead({ files, root }: Deps, cache: ClaimCache, head: KnownHead) {
+  const at = placeOf(root, cache);
+  const text = `${JSON.stringify(head)}\n`;
+  await files.makeDirectory(path.dirname(at));
+  await files.writeAtomically(at, new TextEncoder().encode(text), { durable: true });
+}
+
+function placeOf(root: string, { host, repository, key }: ClaimCache): string {
+  const words = JSON.stringify([host, repository, key]);
+  return path.join(root, "heads", createHash("sha256").update(words).digest("hex"));
+}
+
+function parse(bytes: Uint8Array): KnownHead {
+  const fields = parseFields(
+    bytes,
+    (why) => new Failure("corrupt", `Cannot read what was known of a key: ${why}; it is asked for again`),
+  );
+  const version = fields.optionalObject("version");
+  return {
+    digest: fields.digest("digest"),
+    bytes: fields.count("bytes"),
+    ...(version === undefined ? {} : { version: toVersion(version) }),
+  };
+}
+
+const toVersion = (fields: Fields): Version => ({ timeMs: fields.count("timeMs"), id: fields.text("id") });

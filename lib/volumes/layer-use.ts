@@ -1,0 +1,44 @@
+// Keeps apart those who trim a committed Layer and those who begin to start from it.
+import type { Digest } from "../core/digest.ts";
+
+export class LayerUse {
+  readonly #trims = new Map<Digest, Promise<unknown>>();
+  readonly #starts = new Map<Digest, number>();
+
+  /** Nobody trims these until it is disposed of; by then a Record says that a claim is based on them. */
+  async start(layers: readonly Digest[]): Promise<Disposable> {
+    for (const layer of layers) this.#starts.set(layer, (this.#starts.get(layer) ?? 0) + 1);
+    for (const layer of layers) await this.#trims.get(layer);
+    let isOver = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (isOver) return;
+        isOver = true;
+        for (const layer of layers) this.#leave(layer);
+      },
+    };
+  }
+
+  /** Runs `trim`, unless somebody begins to start from the Layer, or `isBase` tells that a claim has. */
+  async trim(layer: Digest, isBase: () => boolean, trim: () => Promise<void>): Promise<boolean> {
+    if (this.#starts.has(layer) || isBase()) return false;
+    const trimming = trim();
+    // Whoever starts from it waits for the end of it, however it ends.
+    this.#trims.set(
+      layer,
+      trimming.catch(() => undefined),
+    );
+    try {
+      await trimming;
+      return true;
+    } finally {
+      this.#trims.delete(layer);
+    }
+  }
+
+  #leave(layer: Digest): void {
+    const left = (this.#starts.get(layer) ?? 1) - 1;
+    if (left === 0) this.#starts.delete(layer);
+    else this.#starts.set(layer, left);
+  }
+}

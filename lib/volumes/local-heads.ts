@@ -1,0 +1,35 @@
+// Heads of Caches that were committed on this node and are not pushed yet.
+import { compareVersions, type Version } from "../core/cache-key.ts";
+import type { ClaimRecord } from "../core/claim-record.ts";
+import type { ClaimCache } from "../core/claim-settings.ts";
+import type { Digest } from "../core/digest.ts";
+import { whyKeyless } from "../core/plan-write-back.ts";
+
+export type LocalHead = { readonly version: Version; readonly layers: readonly Digest[] };
+
+/** What a committed claim shows, as Layers of this node; the lowest first. Under `copy` its Layer is the whole. */
+export function layersOfCommit({ settings, base, commit }: ClaimRecord): readonly Digest[] {
+  if (commit === undefined) return [];
+  return settings.layout === "copy" ? [commit.layer] : [...(base?.layers ?? []), commit.layer];
+}
+
+/** The newest commit for the same key of the same Cache that may be its head, and that nobody is removing. */
+export function newestLocal(
+  records: Iterable<ClaimRecord>,
+  { host, repository, key }: ClaimCache,
+  boot: string,
+): LocalHead | undefined {
+  let newest: LocalHead | undefined;
+  for (const record of records) {
+    const { cache } = record.settings;
+    if (cache?.key !== key || cache.repository !== repository || cache.host !== host) continue;
+    const { commit, push, letGo, id } = record;
+    if (commit === undefined || letGo !== undefined || push?.state === "confirmed") continue;
+    // Trouble never becomes content, by this way neither.
+    if (push?.isKeyless === true || whyKeyless(record, boot, undefined) !== undefined) continue;
+    const version = { timeMs: commit.timeMs, id };
+    if (newest !== undefined && compareVersions(newest.version, version) > 0) continue;
+    newest = { version, layers: layersOfCommit(record) };
+  }
+  return newest;
+}

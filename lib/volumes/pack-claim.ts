@@ -1,0 +1,151 @@
+// Packs what a claim's pods changed: a delta over the base's image, or all that the claim shows as one new base.
+import path from "node:path";
+import type { PackedDelta, Packed as PackedTree } from "../archive/pack-delta.ts";
+import type { PackedPart } from "../archive/packed-part.ts";
+import type { Packer } from "../archive/packer.ts";
+import { trimLayer } from "../archive/trim-layer.ts";
+import type { ClaimRecord } from "../core/claim-record.ts";
+import { Failure } from "../core/failure.ts";
+import type { Reader } from "../registry/reader.ts";
+import type { ClaimDeps } from "./claim-deps.ts";
+import { emptyLayer, placesOf } from "./claim-disk.ts";
+import type { Packed, Told } from "./delete-claim.ts";
+import type { LayerUse } from "./layer-use.ts";
+import { layersOfCommit } from "./local-heads.ts";
+import { readVersionBase, type VersionBase } from "./version-base.ts";
+
+export type PackDeps = Pick<
+  ClaimDeps,
+  "files" | "root" | "claims" | "trees" | "keyring" | "log" | "platform" | "discard"
+> & {
+  readonly packer: Packer;
+  readonly reader: Reader;
+  readonly use: LayerUse;
+  /** Where another archive begins, in bytes before compression. */
+  readonly layerMax: number;
+  /** How many layers a version may have. */
+  readonly chainMax: number;
+  /** Aborted when the plugin stops. */
+  readonly signal: AbortSignal;
+};
+
+/** What a version is made of: layers that registries have, and archives of this node on top of them. */
+export type PackedClaim = Packed & {
+  readonly base: VersionBase;
+  readonly parts: readonly PackedPart[];
+  /** Unpacked, of all of it. */
+  readonly bytes: number;
+};
+
+const NO_BASE: VersionBase = { layers: [], bytes: 0 };
+
+/**
+ * The committed Layer, packed against what its base shows; repeating gives the same bytes. What equals the base is taken
+ * out of the Layer too, unless another claim is based on it by then. Failures: those of packing and trimming, and
+ * `unavailable` or `denied` where the base cannot be read now.
+ */
+export async function packClaim(deps: PackDeps, record: ClaimRecord, told: Told): Promise<PackedClaim> {
+  told.tell(`Packing what changed in the volume "${record.volumeId}"`);
+  const delta = await packChange(deps, record);
+  noteLeftOut(deps, record, delta);
+  if (delta.parts.length === 0) return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
+  await trim(deps, record, delta);
+  const why = await whyWhole(deps, record, delta, told);
+  if (typeof why === "string") return await packWhole(deps, record, { why, tell: told.tell });
+  return { isChanged: true, base: why, parts: delta.parts, bytes: why.bytes + delta.bytes };
+}
+
+/** All that the claim shows, as a new base that needs nothing of any registry. */
+export async function packWhole(
+  deps: PackDeps,
+  record: ClaimRecord,
+  { why, tell }: { readonly why: string; readonly tell: (words: string) => void },
+): Promise<PackedClaim> {
+  deps.log.info("Packing all of a claim as a new base", { volume: record.volumeId, why });
+  tell(`Packing all of the volume "${record.volumeId}"`);
+  const { upper, below } = await treesOf(deps, record);
+  const output = await openOutput(deps, record);
+  // Under `copy` marks of overlays are data.
+  const packed =
+    record.settings.layout === "copy"
+      ? await packAll(deps, upper, output)
+      : await deps.packer.packMerged({ layers: [upper, ...below], ...output }, deps.signal);
+  return { isChanged: true, base: NO_BASE, parts: packed.parts, bytes: packed.bytes };
+}
+
+type Output = Awaited<ReturnType<typeof openOutput>>;
+
+async function packAll(deps: PackDeps, upper: string, output: Output): Promise<PackedTree> {
+  const job = { upper, below: [emptyLayer(deps.root)], kind: "plain", compare: "exact" } as const;
+  return await deps.packer.packDelta({ ...job, ...output }, deps.signal);
+}
+
+async function packChange(deps: PackDeps, record: ClaimRecord): Promise<PackedDelta> {
+  const { layout, compare } = record.settings;
+  const trees = await treesOf(deps, record);
+  const kind = layout === "copy" ? "plain" : "overlay";
+  const output = await openOutput(deps, record);
+  return await deps.packer.packDelta({ ...trees, kind, compare, ...output }, deps.signal);
+}
+
+/** Topmost first, as the packer wants them. */
+async function treesOf({ trees, files, root }: PackDeps, record: ClaimRecord) {
+  const { base, commit, volumeId } = record;
+  const [upper] = commit === undefined ? [] : (trees.contents([commit.layer]) ?? []);
+  const below = trees.contents(base?.layers ?? []);
+  if (upper === undefined || below === undefined) {
+    throw new Failure(
+      "unavailable",
+      `Cannot pack the volume "${volumeId}": layers of it are gone from this node; delete it with the policy "discard"`,
+    );
+  }
+  if (below.length > 0) return { upper, below };
+  await files.makeDirectory(emptyLayer(root));
+  return { upper, below: [emptyLayer(root)] };
+}
+
+/** Empty, whatever an earlier attempt left. */
+async function openOutput({ files, root, discard, layerMax }: PackDeps, record: ClaimRecord) {
+  const directory = path.join(placesOf(root, record).directory, "packed");
+  await discard(directory);
+  await files.makeDirectory(directory);
+  const isPortable = record.settings.format === "portable";
+  return {
+    directory,
+    compression: isPortable ? ("gzip" as const) : ("zstd" as const),
+    // Plain `oras pull` unpacks one archive over nothing.
+    layerMax: isPortable ? Number.MAX_SAFE_INTEGER : layerMax,
+  };
+}
+
+/** Why all of it is packed; else the base that the change goes on top of. */
+async function whyWhole(
+  deps: PackDeps,
+  record: ClaimRecord,
+  delta: PackedDelta,
+  { secrets }: Told,
+): Promise<string | VersionBase> {
+  if (record.settings.format === "portable") return "its format is portable";
+  const base = await readVersionBase(deps, { record, secrets, signal: deps.signal });
+  if ("why" in base) return base.why;
+  const chain = Math.max(base.layers.length + delta.parts.length, layersOfCommit(record).length);
+  if (base.layers.length > 0 && chain > deps.chainMax) {
+    return `it would have ${chain} layers, more than the ${deps.chainMax} of chain.max`;
+  }
+  return base;
+}
+
+async function trim(deps: PackDeps, record: ClaimRecord, { trims }: PackedDelta): Promise<void> {
+  const layer = record.commit?.layer;
+  const [content] = layer === undefined ? [] : (deps.trees.contents([layer]) ?? []);
+  if (layer === undefined || content === undefined || trims === 0) return;
+  const isBase = () =>
+    [...deps.claims.all.values()].some((other) => other.base?.layers.includes(layer) === true);
+  const journal = path.join(placesOf(deps.root, record).directory, "packed");
+  await deps.use.trim(layer, isBase, async () => await trimLayer(content, journal));
+}
+
+function noteLeftOut({ log }: PackDeps, { volumeId }: ClaimRecord, { leftOut }: PackedDelta): void {
+  if (leftOut.count === 0) return;
+  log.warn("Entries that no archive holds are not written back", { volume: volumeId, leftOut });
+}

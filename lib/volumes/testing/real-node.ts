@@ -1,0 +1,180 @@
+// The journeys of claims over the real store, packer, ORAS and registries; only mounts are remembered in memory.
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { tool } from "../../../testing/tool.ts";
+import { openPacker } from "../../archive/packer.ts";
+import { openUnpacker } from "../../archive/unpacker.ts";
+import type { Access, Credentials } from "../../core/access.ts";
+import type { ClaimRecord } from "../../core/claim-record.ts";
+import { LinuxFiles } from "../../host/files.linux.ts";
+import { openMemoryLog } from "../../host/log.fake.ts";
+import { MemoryMetrics } from "../../host/metrics.fake.ts";
+import { MemoryMounts } from "../../host/mounts.fake.ts";
+import { openProcesses } from "../../host/processes.linux.ts";
+import { removeTree } from "../../host/remove-tree.ts";
+import type { Keyring } from "../../registry/keyring.ts";
+import { openOras } from "../../registry/oras.ts";
+import { openOrasReach } from "../../registry/oras-reach.ts";
+import { Rig } from "../../registry/testing/rig.ts";
+import { openTrees } from "../../trees/open-trees.ts";
+import { Trash } from "../../trees/trash.ts";
+import { placesOf } from "../claim-disk.ts";
+import { ClaimRecords } from "../claim-records.ts";
+import { LayerUse } from "../layer-use.ts";
+import { Limits } from "../limits.ts";
+import { packClaim } from "../pack-claim.ts";
+import { pushClaim } from "../push-claim.ts";
+import { openTurns } from "../turns.ts";
+import { Unmounts } from "../unmounts.ts";
+import { driver } from "./claims.ts";
+import { call } from "./node.ts";
+
+export class Stopped extends Error {}
+
+export type RealNodeOptions = { readonly chainMax?: number };
+
+/** Who brings a password may have what it opens. */
+const keyring: Keyring = {
+  accessesFor: async ({ host, repository }, { username, password }) => {
+    if (username === undefined || password === undefined) return [{ host, repository }];
+    const credentials: Credentials = { kind: "basic", username, password };
+    return [{ host, repository, credentials, origin: "the secret" }];
+  },
+};
+
+const platform = { os: "linux", architecture: "amd64" };
+const noop = () => Promise.resolve();
+
+/** A node with a root of its own, for as long as it is not disposed of. */
+export class RealNode implements AsyncDisposable {
+  readonly root = mkdtempSync(path.join(os.tmpdir(), "larder-node-"));
+  readonly log = openMemoryLog();
+  readonly rig = new Rig();
+  readonly files = new LinuxFiles({ run: noop });
+  readonly mounts = new MemoryMounts();
+  readonly #options: RealNodeOptions;
+  readonly #stack = new AsyncDisposableStack();
+  #run = new AsyncDisposableStack();
+  /** The step of a push after which the plugin dies. */
+  stopAt: string | undefined;
+  readonly steps: string[] = [];
+  #drawn = 0;
+
+  constructor(options: RealNodeOptions = {}) {
+    this.#options = options;
+    this.#stack.defer(() => rmSync(this.root, { recursive: true, force: true }));
+    this.#stack.use(this.rig);
+    this.#stack.defer(() => this.#run.disposeAsync());
+  }
+
+  /** The plugin as a start makes it, on what is there. */
+  async start() {
+    const store = await this.#openStore();
+    const { trees } = store;
+    const claims = await ClaimRecords.open(this.files, this.root, this.log.log);
+    claims.holdBy(trees);
+    const base = { ...this.#ports(), ...store, claims, layers: trees.claimLayers };
+    const deps = { ...base, ...(await this.#openPush()) };
+    return {
+      ...deps,
+      fill: async (record: ClaimRecord) =>
+        await this.files.makeDirectory(placesOf(this.root, record).upper, { mode: 0o755 }),
+      pack: (...[record, told]: PackArguments) => packClaim(deps, record, told),
+      push: (...[record, packed, told]: PushArguments) =>
+        pushClaim({ ...deps, push: deps.pushing }, record, packed, told),
+      flights: new Map(),
+      countLoss: () => undefined,
+    };
+  }
+
+  /** As a start after the plugin ended. */
+  async restart() {
+    await this.#run.disposeAsync();
+    this.#run = new AsyncDisposableStack();
+    return await this.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #openStore() {
+    const { log } = this.log;
+    const unpacker = this.#run.use(openUnpacker({ threads: 1 }));
+    const trees = await openTrees(
+      {
+        reader: this.rig.reader,
+        unpacker,
+        files: this.files,
+        log,
+        metrics: new MemoryMetrics(),
+        now: () => this.rig.now,
+        salt: Buffer.from("salt"),
+      },
+      this.root,
+      {
+        marks: { high: { kind: "percent", percent: 100 }, low: { kind: "percent", percent: 90 } },
+        concurrency: 4,
+        proofTtlMs: 600_000,
+        staleTags: true,
+        keepSetuid: false,
+      },
+    );
+    this.#run.use(trees);
+    const directory = path.join(this.root, "trash");
+    const trash = new Trash({ files: this.files, directory, removeTree, onTrouble: () => undefined });
+    this.#run.defer(() => trash.emptied());
+    return { trees, discard: (at: string) => trash.take(at) };
+  }
+
+  async #openPush() {
+    const { rig } = this;
+    const program = await tool("oras");
+    const attempts = path.join(this.root, "attempts");
+    const oras = openOras({ processes: openProcesses(), program, attempts, ...openOrasReach(rig.hosts) });
+    return {
+      packer: this.#run.use(openPacker({ threads: 1 })),
+      reader: rig.reader,
+      listTags: async (access: Access, signal: AbortSignal) => await oras.listTags(access, { signal }),
+      pushing: { ...rig.patience, oras, upstream: rig.reader },
+      layerMax: 2 ** 30,
+      chainMax: this.#options.chainMax ?? 8,
+      signal: call.signal,
+      onPushStep: async (step: string) => {
+        this.steps.push(step);
+        if (step === this.stopAt) throw new Stopped(step);
+      },
+    };
+  }
+
+  #ports() {
+    return {
+      files: this.files,
+      mounts: this.mounts,
+      root: this.root,
+      log: this.log.log,
+      keyring,
+      platform,
+      driver,
+      registries: [],
+      node: "node-1",
+      flags: { noSuid: true, noDev: true },
+      overcommit: 1,
+      limits: new Limits(undefined),
+      turns: openTurns(),
+      unmounts: new Unmounts(this.mounts),
+      use: new LayerUse(),
+      clock: { now: () => ++this.rig.now, pause: () => new Promise<void>(() => undefined) },
+      drawId: () => `id${++this.#drawn}`,
+    };
+  }
+}
+
+type PackArguments = [Parameters<typeof packClaim>[1], Parameters<typeof packClaim>[2]];
+type PushArguments = [
+  Parameters<typeof pushClaim>[1],
+  Parameters<typeof pushClaim>[2],
+  Parameters<typeof pushClaim>[3],
+];
+export type RealDeps = Awaited<ReturnType<RealNode["start"]>>;

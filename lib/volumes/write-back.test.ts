@@ -1,0 +1,312 @@
+// A claim's way to the registry and back, over the real store, packer, ORAS and registry.
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { orasCli } from "../../testing/oras-cli.ts";
+import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
+import { isFailure, type Reason } from "../core/failure.ts";
+import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
+import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
+
+const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
+
+let open: AsyncDisposableStack;
+let registry: RealRegistry;
+let folder: string;
+beforeEach(async () => {
+  open = new AsyncDisposableStack();
+  registry = open.use(await openRealRegistry());
+  folder = mkdtempSync(path.join(os.tmpdir(), "larder-back-"));
+  open.defer(() => rmSync(folder, { recursive: true }));
+});
+afterEach(async () => await open.disposeAsync());
+
+const newNode = (options?: ConstructorParameters<typeof RealNode>[0]) => open.use(new RealNode(options));
+
+const cached = (more: Record<string, string> = {}, host = registry.host) =>
+  new Map(
+    Object.entries({
+      repository: `${host}/caches/\${cache}`,
+      cache: "m2",
+      key: "main",
+      when: "always",
+      ...more,
+    }),
+  );
+
+async function begin(
+  node: RealNode,
+  deps: RealDeps,
+  name: string,
+  more: Record<string, string> = {},
+): Promise<RealClaim> {
+  return await RealClaim.begin(node, deps, { name, parameters: cached(more) });
+}
+
+/** Big enough, and random, that sending it again would show. */
+const BIG = 300_000;
+
+function fillFirst(at: string): void {
+  mkdirSync(path.join(at, "deep/er"), { recursive: true });
+  writeFileSync(
+    path.join(at, "deep/er/big"),
+    Buffer.from(Array.from({ length: BIG }, (_, i) => (i * i * 31) % 251)),
+  );
+  writeFileSync(path.join(at, "gone"), "gone soon");
+  writeFileSync(path.join(at, "run"), "#!/bin/sh\n");
+  chmodSync(path.join(at, "run"), 0o755);
+}
+
+/** One round: a claim that `change` is done to, and that is written back. */
+async function round(
+  node: RealNode,
+  deps: RealDeps,
+  name: string,
+  change: (upper: string) => void,
+  more: Record<string, string> = {},
+): Promise<void> {
+  const claim = await begin(node, deps, name, more);
+  change(claim.upper);
+  await claim.unstage();
+  await claim.delete();
+}
+
+const sentBy = (node: RealNode) =>
+  node.log.lines.flatMap(({ sentBytes }) => (sentBytes === undefined ? [] : Number(sentBytes)));
+
+const oras = (...args: string[]) => orasCli(folder, args);
+const repository = () => `${registry.host}/caches/m2`;
+const tags = async () => (await oras("repo", "tags", "--plain-http", repository())).trim().split("\n").sort();
+const manifestOf = async (tag: string) =>
+  JSON.parse(await oras("manifest", "fetch", "--plain-http", `${repository()}:${tag}`)) as {
+    layers: ReadonlyArray<{ digest: string; size: number; mediaType: string }>;
+    annotations: Record<string, string>;
+  };
+
+describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
+  it("pushes what changed, generation by generation, and another node has it identical", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    await round(node, deps, "two", (upper) => {
+      writeFileSync(path.join(upper, "small"), "small");
+      execFileSync("mknod", [path.join(upper, "gone"), "c", "0", "0"]);
+    });
+    const [first = 0, second = 0] = sentBy(node);
+    expect(first).toBeGreaterThan(second);
+    expect(second).toBeLessThan(2_000);
+    expect((await manifestOf("main")).layers).toHaveLength(2);
+    const bytesBefore = node.rig.bytesBy.get("upstream") ?? 0;
+    const here = await begin(node, deps, "three");
+    expect(node.rig.bytesBy.get("upstream") ?? 0).toBe(bytesBefore);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "three");
+    const [shownHere, shownThere] = [await here.show(), await there.show()];
+    expect(listOf(shownThere)).toEqual(["deep", "deep/er", "deep/er/big", "run", "small"]);
+    expect(contentOf(shownThere)).toEqual(contentOf(shownHere));
+    expect(readFileSync(path.join(shownThere, "deep/er/big"))).toHaveLength(BIG);
+    expect(there.record.base).toMatchObject({ origin: "head", isTainted: false });
+  });
+
+  it("pushes nothing where nothing changed, whatever was written anew", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const before = await tags();
+    await round(node, deps, "two", (upper) => writeFileSync(path.join(upper, "gone"), "gone soon"));
+    expect(await tags()).toEqual(before);
+    expect(sentBy(node)).toHaveLength(1);
+    expect(deps.claims.all.size).toBe(0);
+    expect(listOf(path.join(node.root, "volumes"))).toEqual([]);
+  });
+
+  it.each([
+    "begun",
+    "base",
+    "blob",
+    "config",
+    "manifest",
+    "checked",
+    "version-tag",
+    "key-tag",
+    "key-checked",
+    "registered",
+    "confirmed",
+  ])("makes the same version once, stopped after the step %s and started again", async (step) => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    // What equals the base is trimmed, so that the second packing finds another Layer than the first.
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = step;
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { push } = claim.record;
+    node.stopAt = undefined;
+    const again = await node.restart();
+    await claim.delete(again);
+    expect(again.claims.all.size).toBe(0);
+    expect(await tags()).toHaveLength(3);
+    const { digest } = JSON.parse(
+      await oras("manifest", "fetch", "--plain-http", "--descriptor", `${repository()}:main`),
+    ) as { digest: string };
+    expect(digest).toBe(push?.manifest);
+    expect(push?.versionTag).toMatch(/^main\.\d{13}\.id2$/);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "three");
+    expect(listOf(await there.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
+  });
+
+  it("writes a portable cache that plain `oras pull` unpacks", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const portable = { format: "portable" };
+    await round(node, deps, "one", fillFirst, portable);
+    await round(
+      node,
+      deps,
+      "two",
+      (upper) => execFileSync("mknod", [path.join(upper, "gone"), "c", "0", "0"]),
+      portable,
+    );
+    await oras("pull", "--plain-http", "--output", "plain", `${repository()}:main`);
+    expect(listOf(path.join(folder, "plain"))).toEqual(["deep", "deep/er", "deep/er/big", "run"]);
+    expect((await manifestOf("main")).layers).toHaveLength(1);
+    const here = await begin(node, deps, "three", portable);
+    expect(contentOf(path.join(folder, "plain"))).toEqual(contentOf(await here.show()));
+  });
+
+  it("makes a chain that grew too deep one layer", async () => {
+    const node = newNode({ chainMax: 2 });
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    for (const name of ["two", "three"])
+      await round(node, deps, name, (upper) => writeFileSync(path.join(upper, name), name));
+    expect((await manifestOf("main")).layers).toHaveLength(1);
+    const here = await begin(node, deps, "four");
+    expect(here.record.base?.layers).toHaveLength(1);
+    expect(listOf(await here.show())).toEqual([
+      "deep",
+      "deep/er",
+      "deep/er/big",
+      "gone",
+      "run",
+      "three",
+      "two",
+    ]);
+  });
+
+  it("packs all of it where the registry has lost the base", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    const [lost] = (await manifestOf("main")).layers;
+    await oras("blob", "delete", "--force", "--plain-http", `${repository()}@${lost?.digest}`);
+    await claim.delete();
+    expect((await manifestOf("main")).layers).toHaveLength(1);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "three");
+    expect(listOf(await there.show())).toContain("deep/er/big");
+    expect(listOf(await there.show())).toContain("small");
+  });
+
+  it("packs all of it where its base is no image", async () => {
+    mkdirSync(path.join(folder, "files"));
+    writeFileSync(path.join(folder, "files/seed"), "seed");
+    await orasCli(path.join(folder, "files"), ["push", "--plain-http", `${registry.host}/seeds:v1`, "seed"]);
+    const node = newNode();
+    const deps = await node.start();
+    const from = { from: `${registry.host}/seeds:v1` };
+    await round(node, deps, "one", (upper) => writeFileSync(path.join(upper, "own"), "own"), from);
+    const here = await begin(node, deps, "two");
+    expect(listOf(await here.show())).toEqual(["own", "seed"]);
+    expect((await manifestOf("main")).layers).toHaveLength(1);
+  });
+
+  it("starts the next claim from what was committed here and is not pushed yet, and packs over it", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const first = await begin(node, deps, "two");
+    writeFileSync(path.join(first.upper, "two"), "two");
+    await first.unstage();
+    node.stopAt = "begun";
+    await expect(first.delete()).rejects.toThrow(Stopped);
+    node.stopAt = undefined;
+    const second = await begin(node, deps, "three");
+    expect(second.record.base).toMatchObject({ origin: "local", isTainted: false });
+    expect(listOf(await second.show())).toContain("two");
+    writeFileSync(path.join(second.upper, "three"), "three");
+    await second.unstage();
+    await first.delete();
+    await second.delete();
+    expect((await manifestOf("main")).layers).toHaveLength(3);
+    const here = await begin(node, deps, "four");
+    expect(listOf(await here.show())).toEqual(expect.arrayContaining(["two", "three"]));
+  });
+
+  it("starts from what it last knew of the key while the registry is away, and moves it since that was its head", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    await (await begin(node, deps, "two")).unstage();
+    const head = await manifestOf("main");
+    await registry.stop();
+    const late = { "base-deadline": "0s" };
+    const claim = await begin(node, deps, "three", late);
+    expect(claim.record.base).toMatchObject({ origin: "known", isTainted: true });
+    expect(listOf(await claim.show())).toContain("deep/er/big");
+    writeFileSync(path.join(claim.upper, "three"), "three");
+    await claim.unstage();
+    await expect(claim.delete()).rejects.toEqual(being("unavailable"));
+    const { host, storage } = registry;
+    open.use(await openRealRegistry({ host, storage }));
+    await claim.delete();
+    // What it started from turned out to be the head.
+    expect((await manifestOf("main")).layers).toHaveLength(head.layers.length + 1);
+  });
+
+  it("tells that a secret is missing, and writes back with the next call that brings one", async () => {
+    const locked = open.use(await openRealRegistry({ password: true }));
+    const node = newNode();
+    const deps = await node.start();
+    const { username, password } = registryUser;
+    const secrets = new Map(Object.entries({ username, password }));
+    const parameters = cached({}, locked.host);
+    const claim = await RealClaim.begin(node, deps, { name: "one", parameters, secrets });
+    fillFirst(claim.upper);
+    await claim.unstage();
+    await expect(claim.delete()).rejects.toThrow("no secret was given; name one in the class");
+    await expect(claim.delete()).rejects.toEqual(being("denied"));
+    await claim.delete(deps, secrets);
+    expect(deps.claims.all.size).toBe(0);
+  });
+
+  it("keeps so many versions of a key as its class says", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    for (const name of ["one", "two", "three"])
+      await round(node, deps, name, (upper) => writeFileSync(path.join(upper, name), name), {
+        versions: "2",
+      });
+    const left = await tags();
+    expect(left.filter((tag) => tag !== "main")).toHaveLength(2);
+    expect(left).toContain("main");
+  });
+
+  it("finds by a restore key the newest version that may be restored", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst, { key: "deps-1" });
+    const claim = await begin(node, deps, "two", { key: "deps-2", "restore-keys": "deps-" });
+    expect(claim.record.base).toMatchObject({ origin: "restore", isTainted: false });
+    expect(listOf(await claim.show())).toContain("deep/er/big");
+  });
+});
