@@ -2,6 +2,7 @@ import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { digestOf } from "../core/digest.ts";
 import { WriteThread } from "./write-thread.ts";
 
 let folder: string;
@@ -45,6 +46,39 @@ describe("WriteThread", () => {
     await expect(refused).rejects.toMatchObject({ code: "ENOSPC" });
     await fine;
     expect(await readFile(path.join(folder, "file"), "utf8")).toBe("kept");
+  });
+
+  it("hash() tells the digest of a file as soon as it is written, from shared memory too", async () => {
+    await using thread = new WriteThread();
+    await using one = await open(path.join(folder, "one"), "w+");
+    await using two = await open(path.join(folder, "two"), "w+");
+    using first = thread.hash(one.fd, 40_000);
+    using second = thread.hash(two.fd, 3);
+    const bytes = Buffer.from(new SharedArrayBuffer(20_000));
+    await first.writeAt(0, bytes.fill(1));
+    await second.writeAt(0, Buffer.from("two"));
+    expect(first.digest).toBeUndefined();
+    await first.writeAt(20_000, bytes.fill(2));
+    expect(first.digest).toBe(digestOf(await readFile(path.join(folder, "one"))));
+    expect(second.digest).toBe(digestOf("two"));
+  });
+
+  it("hash() tells none when a write failed, when the thread was ended meanwhile, or once disposed of", async () => {
+    await using thread = new WriteThread({ idleMs: 1 });
+    await using full = await open("/dev/full", "w");
+    await using file = await open(path.join(folder, "file"), "w+");
+    using failed = thread.hash(full.fd, 2);
+    await expect(failed.writeAt(0, Buffer.from("x"))).rejects.toMatchObject({ code: "ENOSPC" });
+    using paused = thread.hash(file.fd, 2);
+    await paused.writeAt(0, Buffer.from("x"));
+    await vi.waitFor(() => expect(thread.running).toBe(false));
+    await paused.writeAt(1, Buffer.from("y"));
+    const given = thread.hash(file.fd, 2);
+    await given.writeAt(0, Buffer.from("x"));
+    given[Symbol.dispose]();
+    await given.writeAt(1, Buffer.from("y"));
+    expect([failed.digest, paused.digest, given.digest]).toEqual([undefined, undefined, undefined]);
+    expect(await readFile(path.join(folder, "file"), "utf8")).toBe("xy");
   });
 
   it("is ended when there is nothing to write for a while, and begun again", async () => {

@@ -5,14 +5,14 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { Feed, Unpacked, Unpacker } from "../archive/unpacker.ts";
 import type { Access } from "../core/access.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { isFailure } from "../core/failure.ts";
 import type { LayerPlan } from "../core/layer-plan.ts";
 import type { Writes } from "../host/write-thread.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { Budget, Reservation } from "./budget.ts";
 import { type Claim, Claims } from "./claims.ts";
 import { toDiskFailure } from "./disk-failure.ts";
-import { download } from "./download.ts";
+import { download, keepsAfter } from "./download.ts";
 import type { Inventory } from "./inventory.ts";
 import type { StoredBlob } from "./layer.ts";
 import type { Layout } from "./layout.ts";
@@ -54,8 +54,14 @@ export type Arrived = {
 };
 
 type ArchivePlan = Exclude<LayerPlan, { kind: "files" }>;
-type Reading = (feed: Feed, signal: AbortSignal, reservation: Reservation) => Promise<Arrived["unpacked"]>;
-type Wanted = { readonly blob: StoredBlob; readonly use: string; readonly upstreamOnly?: boolean };
+type Reading = (feed: Feed, signal: AbortSignal, on: Arriving) => Promise<Arrived["unpacked"]>;
+type Arriving = Pick<Arrived, "partial" | "reservation"> & { readonly arrived: Promise<void> };
+type Wanted = {
+  readonly blob: StoredBlob;
+  readonly use: string;
+  readonly hashes?: boolean;
+  readonly upstreamOnly?: boolean;
+};
 
 export class Blobs {
   readonly #deps: BlobsDeps;
@@ -84,10 +90,16 @@ export class Blobs {
     options: { readonly upstreamOnly?: boolean } = {},
   ): Promise<Claim<Arrived>> {
     const use = options.upstreamOnly === true ? "proof" : "raw";
-    return await this.#claim(asker, { blob, use, ...options }, async (feed, signal) => {
-      await this.#deps.unpacker.verify(feed, signal);
-      return undefined;
-    });
+    return await this.#claim(
+      asker,
+      { blob, use, hashes: true, ...options },
+      async (feed, signal, { partial, arrived }) => {
+        if (partial.isHashed) await arrived;
+        // Whatever was not hashed in passing, or came out wrong, is read for it, and told about.
+        if (partial.digest !== feed.digest) await this.#deps.unpacker.verify(feed, signal);
+        return undefined;
+      },
+    );
   }
 
   /** The blob unpacked into a directory of its own, as it is before it settles. */
@@ -97,7 +109,7 @@ export class Blobs {
     const use = JSON.stringify([kind, compression, diffId, root]);
     const directory = path.join(this.#deps.layout.ingest, randomUUID());
     const { keepSetuid } = this.#deps;
-    return await this.#claim(asker, { blob, use }, async (feed, signal, reservation) => {
+    return await this.#claim(asker, { blob, use }, async (feed, signal, { reservation }) => {
       // A second try, after a mirror's bytes were wrong, must not find what the first one wrote.
       await this.#deps.discard(directory);
       await mkdir(path.join(directory, "fs"), { recursive: true, mode: 0o755 });
@@ -151,17 +163,14 @@ export class Blobs {
     this.#arriving.set(key, partial);
     const { digest, size } = wanted.blob;
     const blob = { digest, size, ...(wanted.upstreamOnly === true ? { upstreamOnly: true } : {}) };
-    const read = (feed: Feed, signal: AbortSignal) => how.read(feed, signal, how.reservation);
+    const { reservation } = how;
+    const read = (feed: Feed, signal: AbortSignal, arrived: Promise<void>) =>
+      how.read(feed, signal, { partial, arrived, reservation });
     try {
       const { reader, closing } = this.#deps;
       const unpacked = await download({ reader, access, blob, partial, read }, closing);
       await partial.close();
-      return {
-        partial,
-        reservation: how.reservation,
-        used: false,
-        ...(unpacked === undefined ? {} : { unpacked }),
-      };
+      return { partial, reservation, used: false, ...(unpacked === undefined ? {} : { unpacked }) };
     } catch (error) {
       const misled = isFailure(error, "corrupt") && partial.sources.some(({ kind }) => kind === "mirror");
       await this.#end(partial, keepsAfter(error));
@@ -172,7 +181,7 @@ export class Blobs {
     }
   }
 
-  async #open(access: Access, { blob, use }: Wanted): Promise<Partial> {
+  async #open(access: Access, { blob, use, hashes = false }: Wanted): Promise<Partial> {
     const { layout, inventory, boot, onBytes: onWrite, writes } = this.#deps;
     const registry = registryOf(access);
     // What landed before may still be read in its place while it becomes a Layer.
@@ -183,7 +192,7 @@ export class Blobs {
     this.#taken.add(directory);
     inventory.takePartial(path.basename(directory));
     try {
-      return await Partial.open({ directory, boot }, blob, { onWrite, writes });
+      return await Partial.open({ directory, boot }, blob, { onWrite, writes, hashes });
     } catch (error) {
       this.#taken.delete(directory);
       throw error;
@@ -220,9 +229,4 @@ export class Blobs {
     const { inventory, now } = this.#deps;
     inventory.putPartial(path.basename(partial.directory), { bytes, sinceMs: now() });
   }
-}
-
-/** Whether what has arrived is worth keeping: after wrong bytes, a refusal or for want of room it is not. */
-function keepsAfter(error: unknown): boolean {
-  return !(error instanceof Failure) || error.reason === "unavailable" || error.reason === "pending";
 }

@@ -10,8 +10,8 @@ export type Download<T> = {
   readonly access: Access;
   readonly blob: WantedBlob;
   readonly partial: Partial;
-  /** Follows the file from its start; resolves only once the digest held. */
-  readonly read: (feed: Feed, signal: AbortSignal) => Promise<T>;
+  /** Follows the file from its start, or waits for `arrived`, the whole of it; resolves only once the digest held. */
+  readonly read: (feed: Feed, signal: AbortSignal, arrived: Promise<void>) => Promise<T>;
 };
 
 /** What the reading side made of it. Rejects with the trouble that came first, when both sides have stopped. */
@@ -24,10 +24,8 @@ export async function download<T>(it: Download<T>, closing: AbortSignal): Promis
     trouble.abort(error);
     throw error;
   };
-  const [, reading] = await Promise.allSettled([
-    fetchMissing(it, signal).catch(stop),
-    read(partial.feed, signal).catch(stop),
-  ]);
+  const arrived = fetchMissing(it, signal).catch(stop);
+  const [reading] = await Promise.allSettled([read(partial.feed, signal, arrived).catch(stop), arrived]);
   signal.throwIfAborted();
   if (reading.status === "rejected") throw reading.reason;
   return reading.value;
@@ -43,4 +41,9 @@ async function fetchMissing<T>(it: Download<T>, signal: AbortSignal): Promise<vo
     );
   }
   partial.feed.progress.end();
+}
+
+/** Whether what has arrived is worth keeping: after wrong bytes, a refusal or for want of room it is not. */
+export function keepsAfter(error: unknown): boolean {
+  return !(error instanceof Failure) || error.reason === "unavailable" || error.reason === "pending";
 }

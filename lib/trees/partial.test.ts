@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../core/digest.ts";
+import { WriteThread } from "../host/write-thread.ts";
 import { Intervals } from "./intervals.ts";
 import { Partial, readPartial } from "./partial.ts";
 import { chunkBytes } from "./partial-map.ts";
@@ -119,6 +120,46 @@ describe("Partial", () => {
     expect(three.missing()).toEqual([]);
     await three.remove();
     expect(await readdir(path.dirname(directory))).toEqual([]);
+  });
+
+  it("leaves nothing of what it did not make itself either, and takes a second removal", async () => {
+    await mkdir(path.join(directory, "odd"), { recursive: true });
+    const one = await Partial.open({ directory, boot: "b" }, { digest: digestOf("small"), size: 5 });
+    expect(await readdir(directory)).toEqual(["data"]);
+    await writeFile(path.join(directory, "odd"), "x");
+    await one.remove();
+    await one.remove();
+    expect(await readdir(path.dirname(directory))).toEqual([]);
+  });
+
+  it("knows the digest of what was written in order, and of nothing else", async () => {
+    await using writes = new WriteThread();
+    const small = { digest: digestOf("small"), size: 5 };
+    const options = { writes, hashes: true };
+    const inOrder = await Partial.open({ directory, boot: "b" }, small, options);
+    expect(inOrder.isHashed).toBe(true);
+    await inOrder.write(0, Buffer.from("sma"), source);
+    expect(inOrder.digest).toBeUndefined();
+    await inOrder.write(3, Buffer.from("ll"), source);
+    expect(inOrder.digest).toBe(small.digest);
+    // Written over again: what was known of it holds no more.
+    await inOrder.write(3, Buffer.from("LL"), source);
+    expect(inOrder.digest).toBeUndefined();
+    expect(await inOrder.suspend({ sync: false })).toBe(5);
+    const resumed = await Partial.open({ directory, boot: "b" }, small, options);
+    expect([resumed.missing(), resumed.digest]).toEqual([[], undefined]);
+    await resumed.remove();
+    const backwards = await Partial.open({ directory, boot: "b" }, small, options);
+    await backwards.write(3, Buffer.from("ll"), source);
+    await backwards.write(0, Buffer.from("sma"), source);
+    expect([backwards.missing(), backwards.digest]).toEqual([[], undefined]);
+    await backwards.remove();
+  });
+
+  it("hashes no blob of several chunks, which is read while it arrives", async () => {
+    await using writes = new WriteThread();
+    await using it = await disposable(Partial.open({ directory, boot: "b" }, blob, { writes, hashes: true }));
+    expect(it.partial.isHashed).toBe(false);
   });
 });
 

@@ -1,10 +1,10 @@
 // A blob that is on its way: a sparse file that is written anywhere, read from its start, and resumed after a crash.
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rm, rmdir, unlink } from "node:fs/promises";
 import path from "node:path";
 import { FeedProgress } from "../archive/feed-progress.ts";
 import type { Feed } from "../archive/unpacker.ts";
 import type { Range } from "../core/ranges.ts";
-import type { Writes } from "../host/write-thread.ts";
+import type { HashedFile, Writes } from "../host/write-thread.ts";
 import type { BlobSink, Source } from "../registry/reader.ts";
 import { Intervals } from "./intervals.ts";
 import type { StoredBlob } from "./layer.ts";
@@ -15,6 +15,8 @@ export type PartialOptions = {
   readonly onWrite?: () => void;
   /** By default Node's own threads write. */
   readonly writes?: Writes | undefined;
+  /** Whether `writes` is to hash what it writes, where that is short. */
+  readonly hashes?: boolean;
 };
 
 export type PartialPlace = { readonly directory: string; readonly boot: string };
@@ -40,6 +42,28 @@ const spanOf = (chunk: number, size: number): Range => ({
 
 const lengthOf = ({ start, end }: Range) => end - start;
 
+/** False when it is there already. */
+async function makeNew(directory: string): Promise<boolean> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** In a third of the calls that the removal of just any directory takes; false where that does not do. */
+async function removedBare(directory: string): Promise<boolean> {
+  try {
+    await unlink(dataOf(directory));
+    await rmdir(directory);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The one writer of a partial's directory. Ends by exactly one of `suspend()` and `remove()`. */
 export class Partial implements BlobSink {
   readonly size: number;
@@ -54,6 +78,9 @@ export class Partial implements BlobSink {
   #closed = false;
   #onWrite: () => void = () => {};
   #writes: Writes | undefined;
+  #hashed: HashedFile | undefined;
+  /** Nothing but the data is in the directory. */
+  #bare = true;
 
   private constructor(
     { directory, boot }: PartialPlace,
@@ -74,15 +101,10 @@ export class Partial implements BlobSink {
   /** Takes up what is there of this blob, or begins anew. */
   static async open(place: PartialPlace, blob: StoredBlob, options: PartialOptions = {}): Promise<Partial> {
     const { directory, boot } = place;
-    const found = await readPartial(place);
-    const fits =
-      found !== undefined && found.header.digest === blob.digest && found.header.size === blob.size;
-    if (!fits) await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const data = await open(dataOf(directory), fits ? "r+" : "w+", 0o600);
+    const found = await Partial.#prepare(place, blob);
+    const data = await open(dataOf(directory), found === undefined ? "w+" : "r+", 0o600);
     try {
-      if (!fits) await data.truncate(blob.size);
-      const chunks = fits ? found.chunks : [];
+      const chunks = found?.chunks ?? [];
       // A blob of one chunk has nothing to resume from while it is written: no map until it is suspended whole.
       const map =
         chunksOf(blob.size) > 1
@@ -91,6 +113,9 @@ export class Partial implements BlobSink {
       const partial = new Partial(place, blob, data, map);
       if (options.onWrite !== undefined) partial.#onWrite = options.onWrite;
       partial.#writes = options.writes;
+      partial.#bare = map === undefined && found === undefined;
+      if (options.hashes === true && chunksOf(blob.size) === 1)
+        partial.#hashed = options.writes?.hash(data.fd, blob.size);
       for (const chunk of chunks) partial.#written.add(spanOf(chunk, blob.size));
       partial.feed.progress.advance(partial.#written.contiguous);
       return partial;
@@ -100,6 +125,17 @@ export class Partial implements BlobSink {
     }
   }
 
+  /** Ensures the directory; returns what can be gone on from there, and leaves nothing else in it. */
+  static async #prepare(place: PartialPlace, blob: StoredBlob): Promise<PartialMap | undefined> {
+    if (await makeNew(place.directory)) return undefined;
+    const found = await readPartial(place);
+    if (found !== undefined && found.header.digest === blob.digest && found.header.size === blob.size)
+      return found;
+    await rm(place.directory, { recursive: true, force: true });
+    await mkdir(place.directory, { mode: 0o700 });
+    return undefined;
+  }
+
   get written(): number {
     return this.#written.total;
   }
@@ -107,6 +143,16 @@ export class Partial implements BlobSink {
   /** Who sent bytes since this was opened. */
   get sources(): readonly Source[] {
     return [...this.#sources.values()];
+  }
+
+  /** Whether its digest is likely to be known as soon as it is whole, so that nobody need read it for that. */
+  get isHashed(): boolean {
+    return this.#hashed !== undefined;
+  }
+
+  /** Of what was written, once that is whole and came in order; undefined where it has to be read to be known. */
+  get digest(): string | undefined {
+    return this.#hashed?.digest;
   }
 
   missing(): readonly Range[] {
@@ -126,6 +172,7 @@ export class Partial implements BlobSink {
   }
 
   async #put(offset: number, chunk: Uint8Array): Promise<void> {
+    if (this.#hashed !== undefined) return await this.#hashed.writeAt(offset, chunk);
     if (this.#writes !== undefined) return await this.#writes.writeAt(this.#data.fd, offset, chunk);
     for (let done = 0; done < chunk.length; ) {
       done += (await this.#data.write(chunk, done, chunk.length - done, offset + done)).bytesWritten;
@@ -154,6 +201,9 @@ export class Partial implements BlobSink {
   /** Closes it and takes it away; what was linked from its file elsewhere stays. */
   async remove(): Promise<void> {
     await this.close();
+    if (this.#bare && (await removedBare(this.directory))) return;
+    // First, since a map without its data would claim what is not there.
+    await rm(mapOf(this.directory), { force: true });
     await rm(this.directory, { recursive: true, force: true });
   }
 
@@ -161,6 +211,7 @@ export class Partial implements BlobSink {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#hashed?.[Symbol.dispose]();
     await this.#data.close();
     await this.#map?.[Symbol.asyncDispose]();
   }

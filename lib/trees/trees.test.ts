@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
+import { WriteThread } from "../host/write-thread.ts";
 import { contentOf, inodeOf, Kit, never, requestFor } from "./testing/kit.ts";
 import {
   addFiles,
@@ -164,6 +165,23 @@ describe("lease()", () => {
     repository.blobs.set(digestOf("right"), Buffer.from("right"));
     using leased = await trees.lease(request, never);
     expect(await contentOf(leased)).toEqual({ f: "right" });
+  });
+
+  it("reads no file again that was hashed while it was written, and finds wrong bytes all the same", async () => {
+    await using writes = new WriteThread();
+    kit.overrides = { writes };
+    const digest = addFiles(repository, { f: "right" });
+    repository.blobs.set(digestOf("right"), Buffer.from("wrong"));
+    const trees = await kit.start();
+    const request = requestFor(`r.example/a@${digest}`);
+    await expect(trees.lease(request, never)).rejects.toEqual(failing("corrupt"));
+    for (const directory of ["partials", "layers"]) expect(await kit.list(directory)).toEqual([]);
+    repository.blobs.set(digestOf("right"), Buffer.from("right"));
+    const { verified } = kit.unpacker;
+    using leased = await trees.lease(request, never);
+    expect(await contentOf(leased)).toEqual({ f: "right" });
+    expect(kit.unpacker.verified).toBe(verified);
+    expect(await kit.list("partials")).toEqual([]);
   });
 
   it("passes a mirror by that sent wrong bytes", async () => {

@@ -14,6 +14,7 @@ export const twinLayer = (layer: TwinLayer): Uint8Array => Buffer.from(JSON.stri
 
 export class UnpackerTwin implements Unpacker {
   unpacked = 0;
+  verified = 0;
   /** Asked for, beyond what the files hold, as a bomb would. */
   extraBytes = 0;
 
@@ -32,6 +33,7 @@ export class UnpackerTwin implements Unpacker {
   }
 
   async verify(feed: Feed, signal: AbortSignal): Promise<void> {
+    this.verified++;
     await wholeOf(feed, signal);
   }
 
