@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { runApart } from "./namespace.ts";
-import { formatTotals } from "./totals.ts";
+import { formatSkipped, formatTotals } from "./totals.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "larder-tests-"));
 const report = path.join(folder, "report.json");
 try {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const status = runApart("vitest", ["run", ...reporters, ...process.argv.slice(2)]);
+  for (const line of formatSkipped([report])) console.log(line);
   console.log(formatTotals([report]));
   process.exitCode = status;
 } finally {

@@ -6,15 +6,30 @@ type Report = {
   numFailedTests: number;
   numPendingTests: number;
   numTodoTests: number;
+  testResults: Array<{ assertionResults: Array<{ status: string; ancestorTitles: string[] }> }>;
 };
+
+/** A line for each group of tests that was left out, which by its title says why; none where all ran. */
+export function formatSkipped(reports: readonly string[]): readonly string[] {
+  const titles = readReports(reports)
+    .flatMap(({ testResults }) => testResults.flatMap(({ assertionResults }) => assertionResults))
+    .filter(({ status }) => status === "pending" || status === "skipped" || status === "todo")
+    .map(({ ancestorTitles }) => ancestorTitles[0] ?? "a test");
+  const groups = Map.groupBy(titles, (title) => title);
+  return [...groups].map(([title, all]) => `skipped: ${all.length} tests ${title}`);
+}
 
 /** One line, such as `12 passed, 0 failed, 1 skipped`; a run that left no report is not counted. */
 export function formatTotals(reports: readonly string[]): string {
-  const found = reports
-    .filter((file) => existsSync(file))
-    .map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
+  const found = readReports(reports);
   const sum = (count: (report: Report) => number) => found.map(count).reduce((a, b) => a + b, 0);
   const skipped = sum((report) => report.numPendingTests + report.numTodoTests);
   const counted = `${sum((report) => report.numPassedTests)} passed, ${sum((report) => report.numFailedTests)} failed`;
   return skipped > 0 ? `${counted}, ${skipped} skipped` : counted;
+}
+
+function readReports(reports: readonly string[]): readonly Report[] {
+  return reports
+    .filter((file) => existsSync(file))
+    .map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
 }

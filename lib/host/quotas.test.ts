@@ -102,7 +102,11 @@ async function openXfsHere(): Promise<LinuxPoolBench | undefined> {
 
 const here = await openXfsHere();
 
-describe.runIf(here !== undefined)("on this kernel", () => {
+const onThisKernel =
+  here === undefined
+    ? "on this kernel, where they cannot be had (no XFS quotas, loop devices or mkfs.xfs): make test-vm has them"
+    : "on this kernel";
+describe.runIf(here !== undefined)(onThisKernel, () => {
   afterAll(() => here?.[Symbol.asyncDispose]());
   quotasContract("XFS", () => openQuotaBench(here?.mountPoint ?? ""));
 });
