@@ -402,6 +402,27 @@ describe("redirects to storage", () => {
     expect(storage.signed).toBeLessThan(8);
   });
 
+  it("lead elsewhere when the storage dies in mid-blob and the registry knows another", async () => {
+    const dying = await new StorageDouble().listen();
+    const other = open.use(await new StorageDouble().listen());
+    let current = dying;
+    const { blob, bring } = await setUp(
+      { storage: (digest) => current.sign(digest) },
+      { limits: { connections: 2 } },
+    );
+    for (const storage of [dying, other]) storage.object(blob.digest, content);
+    const sink = new MemorySink(blob.size);
+    let death: Promise<void> | undefined;
+    sink.before = async () => {
+      if (sink.writes.length < 2 || death !== undefined) return;
+      current = other;
+      await (death = dying[Symbol.asyncDispose]());
+    };
+    await bring(sink);
+    expect(sink.bytes.equals(content)).toBe(true);
+    expect(other.asked.length).toBeGreaterThan(0);
+  });
+
   it("that the storage refuses even when fresh are denied, naming the storage", async () => {
     const { storage, registry, blob, bring } = await withStorage();
     registry.spoil(

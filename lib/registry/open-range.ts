@@ -37,7 +37,10 @@ export async function openRange(
   throw fault;
 }
 
-/** An address of storage that was remembered may have expired: any refusal of it sends us back to the registry, once. */
+/**
+ * An address of storage that was remembered may have expired: any refusal of it sends us back to the registry, once.
+ * One in trouble is not asked again either: the registry may know of another.
+ */
 async function askRoute(
   deps: AskDeps,
   { route, blob, range }: { route: Route; blob: WantedBlob; range: Range },
@@ -51,11 +54,18 @@ async function askRoute(
   };
   const at = route.storage;
   if (at === undefined) return await ask(deps, question, signal);
-  const answer = await ask(deps, { ...question, at }, signal);
+  const forget = () => {
+    if (route.storage === at) route.storage = undefined;
+  };
+  const answer = await ask(deps, { ...question, at }, signal).catch((error: unknown) => {
+    forget();
+    throw error;
+  });
   const { status } = answer.incoming;
-  if (status === 200 || status === 206 || status === 429 || status >= 500) return answer;
+  if (status === 200 || status === 206) return answer;
+  forget();
+  if (status === 429 || status >= 500) return answer;
   await answer.incoming.discard();
-  if (route.storage === at) route.storage = undefined;
   return await ask(deps, question, signal);
 }
 
