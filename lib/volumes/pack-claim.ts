@@ -48,7 +48,8 @@ export async function packClaim(deps: PackDeps, record: ClaimRecord, told: Told)
   told.tell(`Packing what changed in the volume "${record.volumeId}"`);
   const delta = await packChange(deps, record);
   noteLeftOut(deps, record, delta);
-  if (delta.parts.length === 0) return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
+  if (delta.parts.length === 0 || (await isStillEmpty(deps, record)))
+    return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
   await trim(deps, record, delta);
   const why = await whyWhole(deps, record, delta, told);
   if (typeof why === "string") return await packWhole(deps, record, { why, tell: told.tell });
@@ -86,6 +87,13 @@ async function packChange(deps: PackDeps, record: ClaimRecord): Promise<PackedDe
   const kind = layout === "copy" ? "plain" : "overlay";
   const output = await openOutput(deps, record);
   return await deps.packer.packDelta({ ...trees, kind, compare, ...output }, deps.signal);
+}
+
+/** A claim that began with nothing has but the root that was made for it, which is no content. */
+async function isStillEmpty(deps: PackDeps, record: ClaimRecord): Promise<boolean> {
+  if (record.base !== undefined && record.base.layers.length > 0) return false;
+  const { upper } = await treesOf(deps, record);
+  return (await deps.files.list(upper)).length === 0;
 }
 
 /** Topmost first, as the packer wants them. */

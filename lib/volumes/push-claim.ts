@@ -17,6 +17,7 @@ import { accessesFor, withAccess } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { compose, type Fixed, fixedOf } from "./compose-claim.ts";
 import type { Told } from "./delete-claim.ts";
+import { type FlattenDeps, flattenClaim } from "./flatten-claim.ts";
 import { writeKnownHead } from "./known-heads.ts";
 import { layersOfCommit } from "./local-heads.ts";
 import { type PackDeps, type PackedClaim, packWhole } from "./pack-claim.ts";
@@ -24,7 +25,7 @@ import { type PackDeps, type PackedClaim, packWhole } from "./pack-claim.ts";
 export type PushClaimDeps = PackDeps &
   Pick<ClaimDeps, "clock"> & {
     readonly push: PushDeps;
-    readonly layers: Pick<ClaimLayers, "register">;
+    readonly layers: FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
     /** Waited for after each step, so that a test can stop there as a crash would. */
     readonly onPushStep?: (step: PushStep | "begun" | "registered" | "confirmed") => Promise<void>;
   };
@@ -169,9 +170,8 @@ async function confirm(deps: PushClaimDeps, begun: Begun, pushed: Pushed): Promi
 }
 
 async function register(deps: PushClaimDeps, record: ClaimRecord, access: Access, digest: Digest) {
-  const layers = layersOfCommit(record);
-  // A chain that grew too deep ends here: the next claim pulls the one layer that it became.
-  if (layers.length > deps.chainMax) return;
+  const chain = layersOfCommit(record);
+  const layers = chain.length > deps.chainMax ? [await flattenClaim(deps, record, chain)] : chain;
   const platform = record.settings.platform ?? deps.platform;
   await deps.layers.register(access, { digest, platform, layers });
 }

@@ -122,6 +122,12 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(listOf(path.join(node.root, "volumes"))).toEqual([]);
   });
 
+  it("pushes nothing of a claim that began empty and stayed so", async () => {
+    const node = newNode();
+    await round(node, await node.start(), "one", () => undefined);
+    expect(sentBy(node)).toEqual([]);
+  });
+
   it.each([
     "begun",
     "base",
@@ -187,7 +193,9 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     for (const name of ["two", "three"])
       await round(node, deps, name, (upper) => writeFileSync(path.join(upper, name), name));
     expect((await manifestOf("main")).layers).toHaveLength(1);
+    const bytesBefore = node.rig.bytesBy.get("upstream") ?? 0;
     const here = await begin(node, deps, "four");
+    expect(node.rig.bytesBy.get("upstream") ?? 0).toBe(bytesBefore);
     expect(here.record.base?.layers).toHaveLength(1);
     expect(listOf(await here.show())).toEqual([
       "deep",
@@ -271,6 +279,26 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     await claim.delete();
     // What it started from turned out to be the head.
     expect((await manifestOf("main")).layers).toHaveLength(head.layers.length + 1);
+  });
+
+  it("never moves the key to what began without its head, and gives it to nobody", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await registry.stop();
+    const claim = await begin(node, deps, "one", { "base-deadline": "0s" });
+    expect(claim.record.base).toMatchObject({ origin: "empty", isTainted: true });
+    writeFileSync(path.join(claim.upper, "less"), "less");
+    await claim.unstage();
+    const { host, storage } = registry;
+    open.use(await openRealRegistry({ host, storage }));
+    const other = newNode();
+    await round(other, await other.start(), "two", fillFirst);
+    const head = await manifestOf("main");
+    await claim.delete();
+    expect(await manifestOf("main")).toEqual(head);
+    expect(await tags()).toHaveLength(3);
+    const next = await begin(node, deps, "three", { key: "other", "restore-keys": "main" });
+    expect(listOf(await next.show())).not.toContain("less");
   });
 
   it("tells that a secret is missing, and writes back with the next call that brings one", async () => {
