@@ -71,6 +71,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const trees = undo.use(await openStore(settings, ports));
   claims.holdBy(trees);
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
+  // A pod may still be reading what such a Record names.
+  if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
   watch(ports, trees, records);
   undo.use(ports.every(TEND_MS, () => trees.tend()));
   const listening = undo.use(

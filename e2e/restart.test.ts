@@ -154,6 +154,25 @@ describe("a start", () => {
     await (await volume("kept", reference)).unpublish();
   });
 
+  it("lets a pod read on whose Record cannot be read", async () => {
+    await plugin.kill();
+    const settings = {
+      registries: [{ match: registry.host, plainHttp: true }],
+      store: { high: "300Ki", low: "100Ki" },
+    };
+    plugin = await openPlugin({ folder: await mkdtemp(path.join(folder, "small-")), settings });
+    const holds = { "held.txt": "h".repeat(200 * 1024) };
+    const living = await volume("living", serveFiles(registry, "living", holds));
+    await living.publish();
+    await plugin.kill();
+    for (const name of await inRoot("records"))
+      await writeFile(path.join(plugin.root, "records", name), "what another release wrote");
+    plugin = await plugin.restart();
+    const other = await volume("other", serveFiles(registry, "other", { other: "o".repeat(200 * 1024) }));
+    expect((await refusal(other.publish())).code).toBe("RESOURCE_EXHAUSTED");
+    expect(await digestsIn(living.target)).toEqual(digestsOf(holds));
+  });
+
   it("refuses a root that another plugin uses, and says who it is", async () => {
     const other = { folder: await mkdtemp(path.join(folder, "other-")) };
     const second = await refusal(openPlugin({ ...other, environment: { LARDER_ROOT: plugin.root } }));

@@ -95,6 +95,12 @@ export class Trees implements AsyncDisposable {
     this.#store.inventory.hold(holder, roots);
   }
 
+  /** The same for all that is here now: where it cannot be read what a Record names, it may be any of it. */
+  holdAll(holder: string): void {
+    const { trees, layers } = this.#store.inventory;
+    this.hold(holder, [...trees.keys(), ...layers.keys()]);
+  }
+
   letGo(holder: string): void {
     this.#store.inventory.letGo(holder);
   }
