@@ -18,6 +18,7 @@ export async function mountClaim(
     return;
   }
   await files.makeDirectory(work, { mode: 0o700 });
+  if (below.length === 0) await files.makeDirectory(emptyLayer(root));
   await mounts.overlay({
     lower: below.length === 0 ? [emptyLayer(root)] : below,
     upper,

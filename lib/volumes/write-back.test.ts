@@ -186,6 +186,26 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(contentOf(path.join(folder, "plain"))).toEqual(contentOf(await here.show()));
   });
 
+  it("pushes only the change under the layout copy, and attaches the copy as one Layer here", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const copy = { layout: "copy" };
+    await round(node, deps, "one", fillFirst, copy);
+    const change = (upper: string) => {
+      rmSync(path.join(upper, "gone"));
+      writeFileSync(path.join(upper, "small"), "small");
+    };
+    await round(node, deps, "two", change, copy);
+    expect((await manifestOf("main")).layers).toHaveLength(2);
+    expect(sentBy(node)[1]).toBeLessThan(2_000);
+    const here = await begin(node, deps, "three");
+    expect(here.record.base?.layers).toHaveLength(1);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "three");
+    expect(listOf(await there.show())).toEqual(["deep", "deep/er", "deep/er/big", "run", "small"]);
+    expect(contentOf(await there.show())).toEqual(contentOf(await here.show()));
+  });
+
   it("makes a chain that grew too deep one layer", async () => {
     const node = newNode({ chainMax: 2 });
     const deps = await node.start();

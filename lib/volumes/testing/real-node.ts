@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { tool } from "../../../testing/tool.ts";
+import { assembleLayers } from "../../archive/clone-tree.ts";
 import { openPacker } from "../../archive/packer.ts";
 import { openUnpacker } from "../../archive/unpacker.ts";
 import type { Access, Credentials } from "../../core/access.ts";
@@ -78,8 +79,12 @@ export class RealNode implements AsyncDisposable {
     const deps = { ...base, ...(await this.#openPush()) };
     return {
       ...deps,
-      fill: async (record: ClaimRecord) =>
-        await this.files.makeDirectory(placesOf(this.root, record).upper, { mode: 0o755 }),
+      fill: async (record: ClaimRecord, below: readonly string[]) => {
+        const { upper } = placesOf(this.root, record);
+        if (record.settings.layout === "copy" && below.length > 0)
+          await assembleLayers(below, upper, { links: "reflink-or-copy" });
+        else await this.files.makeDirectory(upper, { mode: 0o755 });
+      },
       pack: (...[record, told]: PackArguments) => packClaim(deps, record, told),
       push: (...[record, packed, told]: PushArguments) =>
         pushClaim({ ...deps, push: deps.pushing }, record, packed, told),
