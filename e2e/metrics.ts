@@ -2,7 +2,7 @@
 import type { Plugin } from "./plugin.ts";
 
 export async function page(plugin: Plugin, name: string): Promise<{ status: number; text: string }> {
-  const answer = await fetch(`http://${plugin.health()}${name}`);
+  const answer = await fetch(`http://${await plugin.health()}${name}`);
   return { status: answer.status, text: await answer.text() };
 }
 

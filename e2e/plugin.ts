@@ -23,7 +23,7 @@ export type Plugin = AsyncDisposable & {
   /** The lines it has logged so far. */
   readonly log: readonly string[];
   /** Where its health pages are, such as `127.0.0.1:4711`. */
-  health(): string;
+  health(): Promise<string>;
   /** A target as the kubelet would name it, its parent made. */
   target(pod?: string, volume?: string): Promise<{ readonly pod: string; readonly target: string }>;
   /** SIGTERM; resolves with the exit status. */
@@ -157,10 +157,13 @@ function isAlive(socket: string): Promise<boolean> {
   return promise;
 }
 
-/** It says where in its first line that has it. */
-function healthIn(log: readonly string[]): string {
-  const found = log.map((line) => (JSON.parse(line) as { readonly health?: string }).health);
-  const health = found.find((address) => address !== undefined);
-  if (health === undefined) throw new Error(`the log tells of no health pages:\n${log.join("\n")}`);
-  return health;
+/** It says where once all of it is up, a moment after its socket answers. */
+async function healthIn(log: readonly string[]): Promise<string> {
+  for (let tries = 0; tries < 500; tries++) {
+    const found = log.map((line) => (JSON.parse(line) as { readonly health?: string }).health);
+    const health = found.find((address) => address !== undefined);
+    if (health !== undefined) return health;
+    await pause(20);
+  }
+  throw new Error(`the log tells of no health pages:\n${log.join("\n")}`);
 }
