@@ -7,7 +7,10 @@ import { formatSettings } from "../lib/settings/table.ts";
 const readme = readFileSync(path.resolve(import.meta.dirname, "../README.md"), "utf8");
 
 describe("the README", () => {
-  it.each(["volume", "environment", "file"] as const)("shows the settings of the %s as they are", (where) => {
-    expect(readme).toContain(formatSettings(where));
-  });
+  it.each(["volume", "claim", "environment", "file"] as const)(
+    "shows the settings of the %s as they are",
+    (where) => {
+      expect(readme).toContain(formatSettings(where));
+    },
+  );
 });

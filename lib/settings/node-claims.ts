@@ -1,4 +1,4 @@
-// What an administrator says about claims and their limits: joins the node plugin's file when the door offers claims.
+// What an administrator says about claims and their limits: a part of the node plugin's file.
 import { z } from "zod";
 import { Failure } from "../core/failure.ts";
 import { parseAmount, parseBytes } from "../core/quantity.ts";

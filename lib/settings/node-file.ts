@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { Failure } from "../core/failure.ts";
 import { parseAmount, parseBytes, parseDuration } from "../core/quantity.ts";
+import { nodeClaims } from "./node-claims.ts";
 import { parsed } from "./problems.ts";
 import { absolutePath, registry } from "./registries.ts";
 
@@ -81,6 +82,7 @@ export const nodeFile = z.strictObject({
     .default("csi.larder.dev")
     .meta({ description: "The driver's name; `csi.oras.land` takes over from csi-driver-oras." }),
   store: store.prefault({}),
+  ...nodeClaims.shape,
   registries: z.array(registry).default([]),
   hostsDirectory: absolutePath
     .exactOptional()

@@ -28,6 +28,8 @@ describe("parseNode()", () => {
       pull: { concurrency: 8, connections: 8, rangeBytes: 2 ** 23, keepSetuid: false },
       proof: { ttlMs: 3_600_000, staleTags: true },
       mount: { noSuid: true, noDev: true },
+      quota: "auto",
+      inline: { maxSizeBytes: 10 * 2 ** 30 },
     });
   });
 
@@ -51,6 +53,8 @@ registration: /registration
 socketGroup: 65532
 selinux: { context: "system_u:object_r:container_file_t:s0:c1,c2" }
 mount: { nosuid: false, nodev: false }
+quota: required
+pool: { size: 50Gi }
 `;
     const settings = parseNode(text, {
       CSI_ENDPOINT: "unix:///run/x.sock",
@@ -85,6 +89,8 @@ mount: { nosuid: false, nodev: false }
       registration: "/registration",
       socketGroup: 65_532,
       mount: { noSuid: false, noDev: false },
+      quota: "required",
+      pool: { size: { kind: "bytes", bytes: 50 * 2 ** 30 }, floor: { kind: "percent", percent: 15 } },
     });
     expect(registryFor(settings.registries, "r.example:5000")?.plainHttp).toBe(true);
     expect(registryFor(settings.registries, "other.example")?.ca).toEqual(["/etc/ca.pem"]);
