@@ -29,10 +29,7 @@ export type WriteBackStep =
 /** The first step that is still to be done. Each is recorded when it is done, and planned from there. */
 export function planWriteBack(seen: WriteBackSeen): WriteBackStep {
   const { record } = seen;
-  if (seen.isMounted) {
-    const message = `Cannot delete the volume "${record.volumeId}": it is mounted on ${record.node}; it goes when the pods that use it have gone`;
-    return { kind: "fail", failure: new Failure("in-use", message) };
-  }
+  if (seen.isMounted) return { kind: "fail", failure: stillMounted(record) };
   if (record.push?.state === "confirmed") return { kind: "remove" };
   const why = record.letGo ?? whyToLetGo(record, seen.boot);
   if (why !== undefined) return { kind: "let-go", why, isLoss: false };
@@ -40,6 +37,13 @@ export function planWriteBack(seen: WriteBackSeen): WriteBackStep {
   if (seen.failure !== undefined) return planDespite(record, seen.nowMs, seen.failure);
   if (record.commit === undefined) return { kind: "commit" };
   return { kind: seen.isChanged === undefined ? "pack" : "push" };
+}
+
+export function stillMounted({ volumeId, node }: ClaimRecord): Failure {
+  return new Failure(
+    "in-use",
+    `Cannot delete the volume "${volumeId}": it is mounted on ${node}; it goes when the pods that use it have gone`,
+  );
 }
 
 function planDespite(record: ClaimRecord, nowMs: number, failure: Failure): WriteBackStep {

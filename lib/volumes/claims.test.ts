@@ -281,6 +281,41 @@ describe("deleteClaim()", () => {
     expect((await node.mounts.at(staging)).length).toBe(1);
   });
 
+  it("waits for the unstage that comes before its deadline, which is not told that it is busy", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const target = await targetRequest(node, volumeId);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await publishClaim(deps, target);
+    const patient = { ...call, deadline: node.now + 60_000 };
+    const deleting = Promise.all([
+      deleteClaim(deps, { volumeId, secrets: new Map() }, patient),
+      deleteClaim(deps, { volumeId, secrets: new Map() }, patient),
+    ]);
+    await unpublishClaim(deps, target);
+    expect(node.packs).toEqual([]);
+    await unstageClaim(deps, { volumeId, path: staging }, call);
+    await deleting;
+    expect([node.packs.length, node.pushes.length]).toEqual([1, 1]);
+    expect(await remains(node)).toEqual(nothing);
+  });
+
+  it("says in-use shortly before its deadline while the claim stays mounted, and deletes nothing then", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await stageClaim(deps, stageRequest(volumeId), call);
+    const clock = { now: () => node.now, pause: async () => undefined };
+    const patient = { ...call, deadline: node.now + 60_000 };
+    await expect(deleteClaim({ ...deps, clock }, { volumeId, secrets: new Map() }, patient)).rejects.toEqual(
+      being("in-use"),
+    );
+    await unstageClaim(deps, { volumeId, path: staging }, call);
+    expect(deps.claims.find(volumeId)).toBeDefined();
+    expect(deps.flights.size).toBe(0);
+  });
+
   it("lets go of what its policy was changed to discard", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

@@ -2,7 +2,12 @@
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { deleteClaim as deleted, letGoOfClaim } from "../core/claim-steps.ts";
 import { type Failure, isFailure } from "../core/failure.ts";
-import { planWriteBack, type WriteBackSeen, type WriteBackStep } from "../core/plan-write-back.ts";
+import {
+  planWriteBack,
+  stillMounted,
+  type WriteBackSeen,
+  type WriteBackStep,
+} from "../core/plan-write-back.ts";
 import { clearDisk } from "./claim-disk.ts";
 import { type CommitDeps, commitClaim } from "./commit-claim.ts";
 import { waitFor } from "./patience.ts";
@@ -32,29 +37,50 @@ export type Flight = { readonly outcome: Promise<void>; words: string };
 
 /**
  * Nothing of the claim is left when it resolves: its changes are in the registry, or were let go for a reason.
- * `pending` with the progress while that goes on; `in-use` while it is mounted; else what the write-back failed with,
- * and the next call tries again. An unknown volume is fine.
+ * While it is mounted its unstage is waited for, and `in-use` said before the deadline; `pending` with the progress of
+ * the write-back; else what that failed with, and the next call tries again. An unknown volume is fine.
  */
 export async function deleteClaim<Pack extends Packed>(
   deps: DeleteDeps<Pack>,
   { volumeId, secrets }: DeleteClaimRequest,
   call: Call,
 ): Promise<void> {
-  if (deps.claims.find(volumeId) === undefined) return;
-  const flight = deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets);
-  await waitFor(
-    deps.clock,
-    call,
-    () => flight.words,
-    () => flight.outcome,
-  );
+  const words = () => deps.flights.get(volumeId)?.words ?? wordsOf(volumeId);
+  await waitFor(deps.clock, call, words, async (signal) => {
+    if (!deps.flights.has(volumeId)) await untilUnmounted(deps, volumeId, { ...call, signal });
+    // Others who waited too may be done by now.
+    if (deps.claims.find(volumeId) === undefined) return;
+    await (deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets)).outcome;
+  });
 }
+
+/** Not in its turn, which the unstage needs. Without a deadline nothing is waited for. */
+async function untilUnmounted(deps: StageDeps, volumeId: string, { signal, deadline }: Call): Promise<void> {
+  const left = Promise.withResolvers<void>();
+  const leave = () => left.resolve();
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    for (;;) {
+      const record = deps.claims.find(volumeId);
+      if (record === undefined) return;
+      // Before the look: a turn that ends meanwhile counts.
+      const ended = deps.turns.ended(volumeId);
+      if (!(await isInUse(deps, record))) return;
+      if (signal.aborted || deadline === Number.POSITIVE_INFINITY) throw stillMounted(record);
+      await Promise.race([ended, left.promise]);
+    }
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
+
+const wordsOf = (volumeId: string) => `Deleting the volume "${volumeId}"`;
 
 function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, secrets: Secrets): Flight {
   const turn = deps.turns.take(volumeId);
   const flight: { outcome: Promise<void>; words: string } = {
     outcome: Promise.resolve(),
-    words: `Deleting the volume "${volumeId}"`,
+    words: wordsOf(volumeId),
   };
   const tell = (words: string) => {
     flight.words = words;

@@ -17,3 +17,29 @@ describe("Turns.take()", () => {
     expect(turn).toBeDefined();
   });
 });
+
+describe("Turns.ended()", () => {
+  it("resolves for all who wait when the turn is over, and not before", async () => {
+    const turns = openTurns();
+    const turn = turns.take("a");
+    let isOver = false;
+    const ends = [turns.ended("a"), turns.ended("a")].map(async (end) => {
+      await end;
+      expect(isOver).toBe(true);
+    });
+    turns.take("b")[Symbol.dispose]();
+    await new Promise((resolve) => setImmediate(resolve));
+    isOver = true;
+    turn[Symbol.dispose]();
+    await Promise.all(ends);
+  });
+
+  it("lets nobody's second disposal end the turn of the next", () => {
+    const turns = openTurns();
+    const turn = turns.take("a");
+    turn[Symbol.dispose]();
+    using _next = turns.take("a");
+    turn[Symbol.dispose]();
+    expect(() => turns.take("a")).toThrow(expect.toSatisfy((error) => isFailure(error, "busy")));
+  });
+});

@@ -4,10 +4,18 @@ import { Failure } from "../core/failure.ts";
 export type Turns = {
   /** Held until disposed. Throws `busy` while somebody else has it. */
   take(volumeId: string): Disposable;
+  /** Resolves when the turn that is taken, or else the next one, is over. */
+  ended(volumeId: string): Promise<void>;
 };
 
 export function openTurns(): Turns {
   const taken = new Set<string>();
+  const awaited = new Map<string, PromiseWithResolvers<void>>();
+  const leave = (volumeId: string) => {
+    taken.delete(volumeId);
+    awaited.get(volumeId)?.resolve();
+    awaited.delete(volumeId);
+  };
   return {
     take(volumeId) {
       if (taken.has(volumeId)) {
@@ -17,7 +25,18 @@ export function openTurns(): Turns {
         );
       }
       taken.add(volumeId);
-      return { [Symbol.dispose]: () => void taken.delete(volumeId) };
+      let isOver = false;
+      return {
+        [Symbol.dispose]: () => {
+          if (!isOver) leave(volumeId);
+          isOver = true;
+        },
+      };
+    },
+    async ended(volumeId) {
+      const end = awaited.get(volumeId) ?? Promise.withResolvers<void>();
+      awaited.set(volumeId, end);
+      await end.promise;
     },
   };
 }
