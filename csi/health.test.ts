@@ -41,6 +41,13 @@ describe("openHealth()", () => {
     expect(await ask("/healthz", { isAlive: async () => false })).toMatchObject({ status: 503 });
   });
 
+  it("is ready and says what it goes without", async () => {
+    expect(await ask("/readyz", { notes: ["sizes are no limits"] })).toMatchObject({
+      status: 200,
+      text: "ok\nsizes are no limits\n",
+    });
+  });
+
   it("says every reason why it is not ready, and lives on", async () => {
     const problems = () => ["the kubelet has not asked", "the disk is full"];
     expect(await ask("/readyz", { problems })).toMatchObject({

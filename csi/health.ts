@@ -11,6 +11,8 @@ export type HealthDeps = {
   readonly isAlive: () => Promise<boolean>;
   /** Why the plugin is not ready; nothing when it is. */
   readonly problems: () => readonly string[];
+  /** What is less than it could be although the plugin is ready, for whoever looks. */
+  readonly notes?: readonly string[];
   readonly metrics: { expose(): Promise<Exposition> };
 };
 
@@ -82,9 +84,9 @@ async function metricsPage({ metrics }: HealthDeps): Promise<Page> {
   return { status: 200, type: contentType, text };
 }
 
-function readyPage({ problems }: HealthDeps): Page {
+function readyPage({ problems, notes = [] }: HealthDeps): Page {
   const found = problems();
-  return found.length === 0 ? plain(200, "ok") : plain(503, found.join("\n"));
+  return found.length === 0 ? plain(200, ["ok", ...notes].join("\n")) : plain(503, found.join("\n"));
 }
 
 const plain = (status: number, text: string): Page => ({

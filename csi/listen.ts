@@ -15,6 +15,8 @@ export type ListenPorts = {
   readonly log: Log;
   readonly metrics: Metrics & { expose(): Promise<Exposition> };
   readonly clock: Clock;
+  /** What `/readyz` tells beside "ok". */
+  readonly notes: readonly string[];
 };
 
 export interface Listening extends AsyncDisposable {
@@ -27,7 +29,7 @@ export interface Listening extends AsyncDisposable {
 /** The socket appears last but for what tells of it: who can reach it may call. */
 export async function listen(settings: NodeSettings, ports: ListenPorts, served: Served): Promise<Listening> {
   const { driver, node, registration: directory, metrics } = settings;
-  const { log, clock } = ports;
+  const { log, clock, notes } = ports;
   const endpoint = parseEndpoint(settings.endpoint);
   const deps = { log, metrics: ports.metrics, now: () => clock.now() };
   await using undo = new AsyncDisposableStack();
@@ -43,7 +45,7 @@ export async function listen(settings: NodeSettings, ports: ListenPorts, served:
   const problems = () => [registration?.problem()].filter((problem) => problem !== undefined);
   const health =
     metrics.address &&
-    undo.use(await openHealth(metrics.address, { isAlive, problems, metrics: ports.metrics }));
+    undo.use(await openHealth(metrics.address, { isAlive, problems, notes, metrics: ports.metrics }));
   const opened = undo.move();
   return {
     health: health?.address,

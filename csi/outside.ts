@@ -7,9 +7,12 @@ import { openUnpacker } from "../lib/archive/unpacker.ts";
 import type { BlockingThreads } from "../lib/host/blocking.ts";
 import { LinuxFiles } from "../lib/host/files.linux.ts";
 import type { Log } from "../lib/host/log.ts";
+import { LinuxLoopDevices } from "../lib/host/loop-devices.linux.ts";
 import { PrometheusMetrics } from "../lib/host/metrics.ts";
 import { LinuxMounts } from "../lib/host/mounts.linux.ts";
+import { LinuxPools } from "../lib/host/pool.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
+import { linuxQuotas } from "../lib/host/quotas.linux.ts";
 import { findTextFile, readTextFile } from "../lib/host/text-file.ts";
 import { WriteThread } from "../lib/host/write-thread.ts";
 import { HostBook } from "../lib/registry/hosts.ts";
@@ -94,6 +97,8 @@ export async function openOutside(
   blocking: BlockingThreads,
 ): Promise<Ports> {
   const metrics = new PrometheusMetrics();
+  const mounts = new LinuxMounts(blocking);
+  const pooling = { loops: new LinuxLoopDevices(), quotas: linuxQuotas, processes: openProcesses() };
   const keyring = openKeyring(
     {
       processes: openProcesses(),
@@ -106,7 +111,9 @@ export async function openOutside(
   );
   return {
     files: new LinuxFiles(blocking),
-    mounts: new LinuxMounts(blocking),
+    mounts,
+    quotas: linuxQuotas,
+    pools: new LinuxPools({ ...pooling, mounts }),
     log,
     metrics,
     reader: openRegistryReader(settings, log, metrics),

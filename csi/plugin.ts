@@ -9,26 +9,29 @@ import { takeLock } from "../lib/host/lock.ts";
 import type { Log } from "../lib/host/log.ts";
 import type { Exposition, Metrics } from "../lib/host/metrics.ts";
 import type { Mounts } from "../lib/host/mounts.ts";
-import { removeTree } from "../lib/host/remove-tree.ts";
-import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
+import type { Pools } from "../lib/host/pool.ts";
+import type { Quotas } from "../lib/host/quotas.ts";
 import type { Writes } from "../lib/host/write-thread.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { Reader } from "../lib/registry/reader.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { openTrees } from "../lib/trees/open-trees.ts";
-import { Trash } from "../lib/trees/trash.ts";
 import type { Trees } from "../lib/trees/trees.ts";
 import { ClaimRecords } from "../lib/volumes/claim-records.ts";
+import type { Limits } from "../lib/volumes/limits.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import { Records } from "../lib/volumes/records.ts";
 import { recover } from "../lib/volumes/recover.ts";
 import { openJourneys } from "./journeys.ts";
 import { type Listening, listen } from "./listen.ts";
+import { placeStore } from "./place-store.ts";
 
 /** The outside world, made once in main.ts. */
 export type Ports = {
   readonly files: Files;
   readonly mounts: Mounts;
+  readonly quotas: Quotas;
+  readonly pools: Pools;
   readonly log: Log;
   readonly metrics: Metrics & { expose(): Promise<Exposition> };
   readonly reader: Reader;
@@ -62,27 +65,29 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   undo.use(takeLock(path.join(settings.root, "lock")));
   const ended = await sweepAttempts(path.join(settings.root, "attempts"));
   if (ended > 0) log.warn("Ended what an earlier run left running", { processes: ended });
-  label(settings, log);
-  const records = await Records.open(files, settings.root, log);
-  const discard = (at: string) => trash.take(at);
-  const trash = await openTrash(settings.root, ports);
-  const claims = await ClaimRecords.open(files, settings.root, log);
-  await recover({ ...ports, records, claims, root: settings.root, discard });
-  const trees = undo.use(await openStore(settings, ports));
+  const { root, limits, trash, notes } = await placeStore(settings, ports);
+  const placed = { ...settings, root };
+  const records = await Records.open(files, root, log);
+  const claims = await ClaimRecords.open(files, root, log);
+  await recover({ ...ports, records, claims, root, discard: (at) => trash.take(at) });
+  await repairLimits(limits, claims, log);
+  const trees = undo.use(await openStore(placed, ports));
   claims.holdBy(trees);
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
   // A pod may still be reading what such a Record names.
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
-  watch(ports, trees, records);
+  watch(ports, trees, records, limits);
   undo.use(ports.every(TEND_MS, () => trees.tend()));
   const listening = undo.use(
-    await listen(settings, ports, {
-      claims: false,
-      journeys: openJourneys(settings, { ports, records, trees }),
-    }),
+    await listen(
+      settings,
+      { ...ports, notes },
+      { claims: false, journeys: openJourneys(placed, { ports, records, trees }) },
+    ),
   );
-  const { driver, node, root } = settings;
-  log.info("Larder is ready", { driver, node, root, health: listening.health });
+  const { driver, node } = settings;
+  const limited = limits.areEnforced;
+  log.info("Larder is ready", { driver, node, root, limited, health: listening.health });
   const started = undo.move();
   return {
     listening,
@@ -91,19 +96,6 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
       await started.disposeAsync();
     },
   };
-}
-
-async function openTrash(root: string, { files, log }: Ports): Promise<Trash> {
-  const directory = path.join(root, "trash");
-  await files.makeDirectory(directory);
-  const onTrouble = (message: string, error: unknown) => log.error(message, { error });
-  return new Trash({ files, directory, removeTree, onTrouble });
-}
-
-function label({ root, selinux }: NodeSettings, log: Log): void {
-  if (!hasSelinux()) return;
-  labelDirectory(root, selinux.context);
-  log.info("Labelled the store for SELinux", { context: selinux.context });
 }
 
 async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
@@ -118,8 +110,16 @@ async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
   });
 }
 
-function watch({ metrics }: Ports, trees: Trees, records: Records): void {
+/** What a Record that cannot be read has is not known, and left as it is. */
+async function repairLimits(limits: Limits, claims: ClaimRecords, log: Log): Promise<void> {
+  if (claims.unreadable.length > 0) return;
+  const lifted = await limits.repair(claims.all.values());
+  if (lifted > 0) log.info("Lifted limits that no claim has", { projects: lifted });
+}
+
+function watch({ metrics }: Ports, trees: Trees, records: Records, limits: Limits): void {
   metrics.watch({
+    isLimited: () => limits.areEnforced,
     cacheBytes: () => trees.figures().usedBytes,
     cacheItems: () => trees.figures().layers + trees.figures().trees,
     openVolumes: () => records.all.size,

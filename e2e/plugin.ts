@@ -52,7 +52,8 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
     await mkdir(place, { recursive: true });
   await writeFile(
     places.config,
-    JSON.stringify({ metrics: { address: "127.0.0.1:0" }, ...options.settings }),
+    // Without a pool, which would take its share of the disk for every test.
+    JSON.stringify({ metrics: { address: "127.0.0.1:0" }, quota: "off", ...options.settings }),
   );
   const child = start(places, options);
   const log: string[] = [];

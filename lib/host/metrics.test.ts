@@ -65,13 +65,19 @@ describe("PrometheusMetrics", () => {
   it("asks what it watches anew at every scrape", async () => {
     const metrics = new PrometheusMetrics();
     let bytes = 1;
-    metrics.watch({ cacheBytes: () => bytes, cacheItems: () => 7, openVolumes: () => 3 });
+    metrics.watch({
+      cacheBytes: () => bytes,
+      cacheItems: () => 7,
+      openVolumes: () => 3,
+      isLimited: () => true,
+    });
     expect((await metrics.expose()).text).toContain("larder_cache_bytes 1\n");
     bytes = 2;
     const { text } = await metrics.expose();
     expect(text).toContain("larder_cache_bytes 2\n");
     expect(text).toContain("larder_cache_items 7\n");
     expect(text).toContain("larder_open_volumes 3\n");
+    expect(text).toContain("larder_limits_enforced 1\n");
   });
 
   it("tells of the process itself, in the format Prometheus asks for", async () => {

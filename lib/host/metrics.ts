@@ -10,6 +10,8 @@ export type Watched = {
   readonly cacheBytes: () => number;
   readonly cacheItems: () => number;
   readonly openVolumes: () => number;
+  /** Whether sizes are limits here. */
+  readonly isLimited: () => boolean;
 };
 
 /** Counting never fails and never waits. */
@@ -106,10 +108,13 @@ export class PrometheusMetrics implements Metrics {
     this.#freedItems.inc(items);
   }
 
-  watch({ cacheBytes, cacheItems, openVolumes }: Watched): void {
+  watch({ cacheBytes, cacheItems, openVolumes, isLimited }: Watched): void {
     this.#gauge("larder_cache_bytes", "Bytes that layers and trees take on the node", cacheBytes);
     this.#gauge("larder_cache_items", "Layers and trees on the node", cacheItems);
     this.#gauge("larder_open_volumes", "Volumes with a record", openVolumes);
+    this.#gauge("larder_limits_enforced", "1 where the sizes of claims are hard limits", () =>
+      Number(isLimited()),
+    );
   }
 
   async expose(): Promise<Exposition> {

@@ -27,6 +27,8 @@ export type PoolDeps = {
   readonly processes: Processes;
   /** Where the kernel tells of its XFS; `/proc/fs/xfs`. */
   readonly kernelFolder?: string;
+  /** Whether the kernel has XFS, loaded now where it is a module. */
+  readonly loadXfs?: () => boolean;
   /** Told after each step. */
   readonly onStep?: (step: PoolStep) => void;
 };
@@ -109,7 +111,14 @@ export class LinuxPools implements Pools {
   /** Before the module of XFS is loaded, nothing is known. */
   #requireQuotaKernel(image: string): void {
     const folder = this.#deps.kernelFolder ?? "/proc/fs/xfs";
-    if (!existsSync(path.join(folder, "stat")) || hasXfsQuota(folder)) return;
+    const isKnown = () => existsSync(path.join(folder, "stat"));
+    if (!isKnown() && !(this.#deps.loadXfs ?? loadXfs)()) {
+      throw new Failure(
+        "unsupported",
+        `Cannot have a pool at "${image}": this kernel has no XFS; load the module "xfs"`,
+      );
+    }
+    if (!isKnown() || hasXfsQuota(folder)) return;
     throw new Failure(
       "unsupported",
       `Cannot have a pool at "${image}": kernel-without-quota; ${quotaRemedies["kernel-without-quota"]}`,
@@ -117,6 +126,16 @@ export class LinuxPools implements Pools {
   }
 
   readonly #step = (step: PoolStep): void => this.#deps.onStep?.(step);
+}
+
+/** A mount of what is no device, which the kernel refuses once it has looked for the file system's module. */
+function loadXfs(): boolean {
+  try {
+    checked("mount", mount(cpath("/dev/null"), cpath("/"), cpath("xfs"), 0, ""));
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ENODEV";
+  }
 }
 
 function requireSize({ image, bytes }: PoolRequest): void {

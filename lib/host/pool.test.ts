@@ -47,6 +47,7 @@ describe("LinuxPools, where no pool comes of it", () => {
       quotas: new MemoryQuotas(),
       processes: fakeProcesses({}),
       kernelFolder: path.join(folder, "kernel"),
+      loadXfs: () => true,
       ...deps,
     }).open(request());
   const refusal = async (reason: Reason, deps: Partial<PoolDeps> = {}) => {
@@ -64,6 +65,13 @@ describe("LinuxPools, where no pool comes of it", () => {
   it("open() refuses a kernel whose XFS has no quotas before it costs the node a byte", async () => {
     writeFileSync(path.join(folder, "kernel", "stat"), "");
     expect(await refusal("unsupported")).toMatch(/kernel-without-quota; run a kernel .* CONFIG_XFS_QUOTA/);
+    expect(readdirSync(folder)).toEqual(["kernel"]);
+  });
+
+  it("open() refuses a kernel without XFS before it costs the node a byte", async () => {
+    expect(await refusal("unsupported", { loadXfs: () => false })).toMatch(
+      /has no XFS; load the module "xfs"/,
+    );
     expect(readdirSync(folder)).toEqual(["kernel"]);
   });
 

@@ -1,0 +1,40 @@
+// Where this start finds the store, and the trash of the file system it is on.
+import path from "node:path";
+import { removeTree } from "../lib/host/remove-tree.ts";
+import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
+import type { NodeSettings } from "../lib/settings/node.ts";
+import { Trash } from "../lib/trees/trash.ts";
+import { type OpenedLimits, openLimits } from "../lib/volumes/open-limits.ts";
+import type { Ports } from "./plugin.ts";
+
+export type PlacedStore = OpenedLimits & {
+  readonly trash: Trash;
+  /** For who looks whether the plugin is ready. */
+  readonly notes: readonly string[];
+};
+
+/** Safe to repeat. Throws where the settings ask for what this node has not. */
+export async function placeStore(settings: NodeSettings, ports: Ports): Promise<PlacedStore> {
+  const outer = await openTrash(settings.root, ports);
+  const discard = (at: string) => outer.take(at);
+  const opened = await openLimits({ ...ports, discard }, settings);
+  label(opened.root, settings, ports);
+  const notes = opened.lacking === undefined ? [] : [`without size limits: ${opened.lacking}`];
+  if (opened.root === settings.root) return { ...opened, notes, trash: outer };
+  // What was there before the pool was, and may be on its way out since an earlier start.
+  await outer.sweep();
+  return { ...opened, notes, trash: await openTrash(opened.root, ports) };
+}
+
+async function openTrash(root: string, { files, log }: Ports): Promise<Trash> {
+  const directory = path.join(root, "trash");
+  await files.makeDirectory(directory);
+  const onTrouble = (message: string, error: unknown) => log.error(message, { error });
+  return new Trash({ files, directory, removeTree, onTrouble });
+}
+
+function label(root: string, { selinux }: NodeSettings, { log }: Ports): void {
+  if (!hasSelinux()) return;
+  labelDirectory(root, selinux.context);
+  log.info("Labelled the store for SELinux", { context: selinux.context });
+}
