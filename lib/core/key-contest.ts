@@ -28,6 +28,12 @@ export function contestKey(key: string, own: Version) {
   };
 }
 
+/** Whether a manifest is that version of that key, however it was packed. */
+export function isSameVersion(manifest: Manifest, key: string, own: Version): boolean {
+  const said = readVersion(manifest);
+  return said.key === key && said.version !== undefined && compareVersions(said.version, own) === 0;
+}
+
 /** The tags that restore keys may mean: those of the first key before those of the next, the newest first. */
 export function restoreCandidates(
   tags: readonly string[],

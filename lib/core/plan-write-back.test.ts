@@ -41,7 +41,9 @@ describe("planWriteBack()", () => {
     expect(plan(committed)).toEqual({ kind: "pack" });
     expect(plan(committed, { isChanged: true })).toEqual({ kind: "push" });
     const push = { manifest: digestOf("p"), versionTag: "t", isKeyless: false, state: "begun" } as const;
-    expect(plan({ ...committed, push }, { isChanged: true })).toEqual({ kind: "push" });
+    expect(plan({ ...committed, push })).toEqual({ kind: "resume" });
+    expect(plan({ ...committed, push }, { isLookedFor: true })).toEqual({ kind: "pack" });
+    expect(plan({ ...committed, push }, { isLookedFor: true, isChanged: true })).toEqual({ kind: "push" });
     expect(plan({ ...committed, push: { ...push, state: "confirmed" } })).toEqual({ kind: "remove" });
   });
 

@@ -12,6 +12,8 @@ export type WriteBackSeen = {
   readonly isMounted: boolean;
   /** Whether packing found anything changed; undefined while it was not packed. */
   readonly isChanged?: boolean;
+  /** Whether it was looked for what an earlier call tagged. */
+  readonly isLookedFor?: boolean;
   /** Why the step before failed, or the next cannot begin: a missing secret too. */
   readonly failure?: Failure;
 };
@@ -19,6 +21,8 @@ export type WriteBackSeen = {
 export type WriteBackStep =
   | { readonly kind: "fail"; readonly failure: Failure }
   | { readonly kind: "commit" }
+  /** What an earlier call pushed may stand whole: then that is the version. */
+  | { readonly kind: "resume" }
   | { readonly kind: "pack" }
   | { readonly kind: "push" }
   /** The data may go, for that reason; it is lost for the registry where `isLoss`, which is counted. */
@@ -36,6 +40,7 @@ export function planWriteBack(seen: WriteBackSeen): WriteBackStep {
   if (seen.isChanged === false) return { kind: "let-go", why: "nothing changed in it", isLoss: false };
   if (seen.failure !== undefined) return planDespite(record, seen.nowMs, seen.failure);
   if (record.commit === undefined) return { kind: "commit" };
+  if (record.push !== undefined && seen.isLookedFor !== true) return { kind: "resume" };
   return { kind: seen.isChanged === undefined ? "pack" : "push" };
 }
 

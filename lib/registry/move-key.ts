@@ -1,9 +1,8 @@
 // Moves a Cache's key to the version just pushed, unless a newer one is there, whoever else is moving it.
 import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { type Manifest, parseManifest } from "../core/manifest.ts";
 import { insist } from "./insist.ts";
-import { putTag } from "./put-manifest.ts";
+import { putTag, readStanding } from "./put-manifest.ts";
 import type { Standing } from "./upstream.ts";
 import {
   type Key,
@@ -17,7 +16,7 @@ import {
 /** As many others as may get in between before it is left to the next call. */
 const MOST_ROUNDS = 8;
 
-type Contest = VersionPush & { readonly key: Key };
+type Contest = Pick<VersionPush, "access" | "manifest"> & { readonly key: Key };
 
 /**
  * Registries have no compare-and-swap. But whoever moves a key has tagged a version before and looks for newer ones
@@ -81,17 +80,7 @@ async function newestOf(
 }
 
 /** What is no manifest of ours has no right to the key. */
-function isNewer(key: Key, { bytes, mediaType }: Standing): boolean {
-  const manifest = readManifest(bytes, mediaType);
+function isNewer(key: Key, standing: Standing): boolean {
+  const manifest = readStanding(standing);
   return manifest !== undefined && key.isNewer(manifest);
-}
-
-function readManifest(bytes: Uint8Array, mediaType: string): Manifest | undefined {
-  try {
-    const parsed = parseManifest(bytes, { mediaType });
-    return parsed.kind === "manifest" ? parsed : undefined;
-  } catch (error) {
-    if (isFailure(error)) return undefined;
-    throw error;
-  }
 }

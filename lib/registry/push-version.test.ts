@@ -141,10 +141,21 @@ describe("pushVersion()", () => {
   it("is no half of another's version under the same tag", async () => {
     const { kit, registry, access } = await setting();
     const mine = await kit.version(access, { time: 1, texts: ["one"] });
-    const other = await kit.version(access, { time: 1, texts: ["two"] });
-    await push(kit, other);
+    const other = await kit.version(access, { time: 2, texts: ["two"] });
+    await push(kit, { ...other, tag: mine.tag });
     expect(await failureOf(push(kit, mine))).toMatchObject({ reason: "conflict" });
     expect(registry.pushes.digestOf(tagOf(1))).toBe(other.digest);
+  });
+
+  it("moves its tag from what an earlier call packed of the same version, since that is not whole any more", async () => {
+    const { kit, registry, access } = await setting();
+    const before = await kit.version(access, { time: 1, texts: ["base", "one"] });
+    await push(kit, before);
+    registry.pushes.lose(digestOf("base"));
+    const now = await kit.version(access, { time: 1, texts: ["all of it"] });
+    expect(await push(kit, now)).toMatchObject(pushed(now.digest));
+    expect(registry.pushes.digestOf(tagOf(1))).toBe(now.digest);
+    expect(registry.pushes.digestOf("k")).toBe(now.digest);
   });
 });
 

@@ -5,7 +5,7 @@ import { bringBase, MOST_ORAS_MANIFEST_BYTES } from "./bring-base.ts";
 import { Fault, failureOf, TRIES } from "./fault.ts";
 import { moveKey } from "./move-key.ts";
 import { persist } from "./persist.ts";
-import { putManifest, putTag, standingOrBroken } from "./put-manifest.ts";
+import { confirmTag, putManifest, putTag, readStanding, standingOrBroken } from "./put-manifest.ts";
 import { sendBlob } from "./send-blob.ts";
 import {
   nameOf,
@@ -24,7 +24,6 @@ import {
  */
 export async function pushVersion(deps: PushDeps, version: VersionPush, watch: Watch): Promise<PushOutcome> {
   const { access, manifest, tag, key } = version;
-  const { signal } = watch;
   refuseLarge(version);
   const content = await sendContent(deps, version, watch);
   if (content.kind === "base-missing") return content;
@@ -32,14 +31,7 @@ export async function pushVersion(deps: PushDeps, version: VersionPush, watch: W
   await nameVersion(deps, version, watch);
   const moved = key === undefined ? undefined : await moveKey(deps, { ...version, key }, watch);
   const digest = digestOf(manifest.bytes);
-  // Whoever deletes versions may have met this one in between.
-  const found = await deps.upstream.standing(access, tag, signal);
-  if (found?.digest !== digest) {
-    throw new Failure(
-      "unavailable",
-      `Cannot push ${nameOf(access)}:${tag}: the registry confirmed the tag and does not have it; it is tried again later`,
-    );
-  }
+  await confirmTag(deps, { access, tag, digest }, watch);
   return { kind: "pushed", digest, sentBytes: content.sentBytes, key: moved ?? { state: "left" } };
 }
 
@@ -124,17 +116,22 @@ async function putAndAskAgain(
   return stands === "whole" ? [] : [`the manifest ${digest}`];
 }
 
-/** A version's tag is never moved: another manifest under it is another's. */
+/**
+ * A version's tag is never moved from what others put there. What an earlier call packed otherwise was not whole any
+ * more, or that call's end would have been taken up.
+ */
 async function nameVersion(deps: PushDeps, version: VersionPush, watch: Watch): Promise<void> {
   const { access, manifest, tag } = version;
   const found = await deps.upstream.standing(access, tag, watch.signal);
-  if (found !== undefined && found.digest !== digestOf(manifest.bytes)) {
+  const isThis = found?.digest === digestOf(manifest.bytes);
+  const earlier = found === undefined || isThis ? undefined : readStanding(found);
+  if (found !== undefined && !isThis && (earlier === undefined || !version.isSame(earlier))) {
     throw new Failure(
       "conflict",
       `Cannot tag ${nameOf(access)}:${tag}: another version has that tag, ${found.digest}; delete it there, or this volume's write-back`,
     );
   }
-  if (found === undefined) await putTag(deps, { access, manifest, tag }, watch.signal);
+  if (!isThis) await putTag(deps, { access, manifest, tag }, watch.signal);
   await watch.onStep?.("version-tag");
 }
 

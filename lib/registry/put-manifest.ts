@@ -2,9 +2,10 @@
 import type { Access } from "../core/access.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { type Manifest, parseManifest } from "../core/manifest.ts";
 import { insist } from "./insist.ts";
-import type { PushDeps, VersionPush } from "./version-push.ts";
-import { nameOf } from "./version-push.ts";
+import type { Standing } from "./upstream.ts";
+import { nameOf, type PushDeps, type VersionPush, type Watch } from "./version-push.ts";
 
 type Placed = {
   readonly access: Access;
@@ -50,6 +51,30 @@ export async function putTag(
         ? "the registry refuses the tag, although it took the manifest; check its rules for tags"
         : `the registry lets it not be moved from ${found.digest}; allow this tag to be moved, or use another repository`;
     throw new Failure("conflict", `Cannot tag ${nameOf(access)}:${tag}: ${why}`, { cause: error });
+  }
+}
+
+/** Whoever deletes versions may have met this one in between. */
+export async function confirmTag(
+  { upstream }: PushDeps,
+  { access, tag, digest }: { readonly access: Access; readonly tag: string; readonly digest: Digest },
+  { signal }: Watch,
+): Promise<void> {
+  if ((await upstream.standing(access, tag, signal))?.digest === digest) return;
+  throw new Failure(
+    "unavailable",
+    `Cannot push ${nameOf(access)}:${tag}: the registry confirmed the tag and does not have it; it is tried again later`,
+  );
+}
+
+/** Undefined for what is no manifest of one artifact. */
+export function readStanding({ bytes, mediaType }: Standing): Manifest | undefined {
+  try {
+    const parsed = parseManifest(bytes, { mediaType });
+    return parsed.kind === "manifest" ? parsed : undefined;
+  } catch (error) {
+    if (isFailure(error)) return undefined;
+    throw error;
   }
 }
 

@@ -35,6 +35,8 @@ export type VersionPush = {
   readonly manifest: { readonly bytes: Uint8Array; readonly mediaType: string };
   /** Names this version for good. */
   readonly tag: string;
+  /** Whether that manifest is this same version, packed otherwise by an earlier call. */
+  readonly isSame: (manifest: Manifest) => boolean;
   /** Absent for a version that must not have its key. */
   readonly key?: Key;
 };
@@ -45,9 +47,16 @@ export type KeyOutcome =
   | { readonly state: "superseded"; readonly by: Digest }
   | { readonly state: "left" };
 
+export type VersionPushed = {
+  readonly kind: "pushed";
+  readonly digest: Digest;
+  readonly sentBytes: number;
+  readonly key: KeyOutcome;
+};
+
 /** `base-missing`: nothing was tagged; the layers named must come from this node, under a new manifest. */
 export type PushOutcome =
-  | { readonly kind: "pushed"; readonly digest: Digest; readonly sentBytes: number; readonly key: KeyOutcome }
+  | VersionPushed
   | { readonly kind: "base-missing"; readonly layers: readonly Digest[]; readonly why: string };
 
 /** What has just been done, and stands. */

@@ -28,6 +28,8 @@ export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
     readonly pack: (record: ClaimRecord, told: Told) => Promise<Pack>;
     /** The registry has confirmed all of it when it resolves, and the Record says so. */
     readonly push: (record: ClaimRecord, packed: Pack, told: Told) => Promise<ClaimRecord>;
+    /** The Record as `push` leaves it, where an earlier call tagged it all and it stands; else undefined. */
+    readonly resume: (record: ClaimRecord, told: Told) => Promise<ClaimRecord | undefined>;
     readonly flights: Map<string, Flight>;
     readonly countLoss: () => void;
   };
@@ -101,12 +103,14 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
   await claims.write(record);
   let packed: Pack | undefined;
   let failure: Failure | undefined;
+  let isLookedFor = false;
   for (;;) {
     const seen: WriteBackSeen = {
       record,
       boot: files.bootId(),
       nowMs: clock.now(),
       isMounted: await isInUse(deps, record),
+      isLookedFor,
       ...(packed === undefined ? {} : { isChanged: packed.isChanged }),
       ...(failure === undefined ? {} : { failure }),
     };
@@ -120,7 +124,10 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
     }
     try {
       if (step.kind === "commit") record = await commitClaim(deps, record);
-      else if (step.kind === "pack") packed = await deps.pack(record, told);
+      else if (step.kind === "resume") {
+        record = (await deps.resume(record, told)) ?? record;
+        isLookedFor = true;
+      } else if (step.kind === "pack") packed = await deps.pack(record, told);
       else if (packed !== undefined) record = await deps.push(record, packed, told);
     } catch (error) {
       if (!isFailure(error)) throw error;

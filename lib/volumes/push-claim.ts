@@ -3,39 +3,26 @@ import type { Access } from "../core/access.ts";
 import { readVersion } from "../core/cache-manifest.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { type ClaimCache, formatCache } from "../core/claim-settings.ts";
-import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { contestKey, planPruning } from "../core/key-contest.ts";
-import { parseManifest } from "../core/manifest.ts";
+import { contestKey, isSameVersion } from "../core/key-contest.ts";
 import { type KeyHead, whyKeyless } from "../core/plan-write-back.ts";
 import { formatPushProgress, type ProgressSample, rateOf } from "../core/progress.ts";
-import { pruneVersions } from "../registry/prune-versions.ts";
+import { finishVersion } from "../registry/finish-version.ts";
 import { pushVersion } from "../registry/push-version.ts";
-import type { PushDeps, PushOutcome, PushStep, VersionPush, Watch } from "../registry/version-push.ts";
-import type { ClaimLayers } from "../trees/claim-layers.ts";
+import { readStanding } from "../registry/put-manifest.ts";
+import type { PushStep, VersionPush, Watch } from "../registry/version-push.ts";
 import { accessesFor, withAccess } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { compose, type Fixed, fixedOf } from "./compose-claim.ts";
+import { type Begun, type ConfirmDeps, confirmPush } from "./confirm-push.ts";
 import type { Told } from "./delete-claim.ts";
-import { type FlattenDeps, flattenClaim } from "./flatten-claim.ts";
-import { writeKnownHead } from "./known-heads.ts";
-import { layersOfCommit } from "./local-heads.ts";
-import { type PackDeps, type PackedClaim, packWhole } from "./pack-claim.ts";
+import { type PackedClaim, packWhole } from "./pack-claim.ts";
 
-export type PushClaimDeps = PackDeps &
+export type PushClaimDeps = Omit<ConfirmDeps, "onPushStep"> &
   Pick<ClaimDeps, "clock"> & {
-    readonly push: PushDeps;
-    readonly layers: FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
     /** Waited for after each step, so that a test can stop there as a crash would. */
     readonly onPushStep?: (step: PushStep | "begun" | "registered" | "confirmed") => Promise<void>;
   };
-
-type Begun = {
-  readonly record: ClaimRecord;
-  readonly push: NonNullable<ClaimRecord["push"]>;
-  readonly version: VersionPush;
-  readonly bytes: number;
-};
 
 /**
  * The registry has confirmed the version when it resolves, and the Record says so. What it is to be is recorded before
@@ -48,11 +35,42 @@ export async function pushClaim(
   packed: PackedClaim,
   told: Told,
 ): Promise<ClaimRecord> {
+  return await withCache(deps, record, told, (access) => pushAs(deps, { record, access, packed, told }));
+}
+
+/**
+ * The Record of a version that an earlier call tagged and that the registry has whole, confirmed now; undefined for any
+ * other. So that what was tagged is what counts, whatever packing again would give. Failures as pushClaim().
+ */
+export async function resumePush(
+  deps: PushClaimDeps,
+  record: ClaimRecord,
+  told: Told,
+): Promise<ClaimRecord | undefined> {
+  const { push } = record;
+  if (push === undefined) return undefined;
+  const { cache, version, tag } = fixedOf(record);
+  return await withCache(deps, record, told, async (access) => {
+    const key = push.isKeyless ? {} : { key: contestKey(cache.key, version) };
+    const tagged = { access, digest: push.manifest, tag, ...key };
+    const outcome = await finishVersion(deps.push, tagged, watchOf(deps, tagged, told));
+    if (outcome === undefined) return undefined;
+    const { bytes } = readVersion(outcome.manifest);
+    return await confirmPush(deps, { record, push, access, bytes }, outcome);
+  });
+}
+
+async function withCache<T>(
+  deps: PushClaimDeps,
+  record: ClaimRecord,
+  told: Told,
+  work: (access: Access) => Promise<T>,
+): Promise<T> {
   const { cache } = record.settings;
   if (cache === undefined) throw new Error("a claim without a cache is never pushed");
   const asking = { keyring: deps.keyring, settings: record.settings, secrets: told.secrets };
   try {
-    return await withAccess(asking, cache, (access) => pushAs(deps, { record, access, packed, told }));
+    return await withAccess(asking, cache, work);
   } catch (error) {
     if (!isFailure(error, "denied")) throw error;
     const accesses = await accessesFor(asking, cache);
@@ -68,19 +86,25 @@ type Pushing = {
 };
 
 async function pushAs(deps: PushClaimDeps, pushing: Pushing): Promise<ClaimRecord> {
+  const { access, told } = pushing;
+  const send = async (version: VersionPush) =>
+    await pushVersion(deps.push, version, watchOf(deps, version, told));
   let begun = await begin(deps, pushing);
-  let outcome = await send(deps, begun, pushing.told);
+  let outcome = await send(begun.version);
   if (outcome.kind === "base-missing") {
-    const packed = await packWhole(deps, begun.record, { why: outcome.why, tell: pushing.told.tell });
+    const packed = await packWhole(deps, begun.record, { why: outcome.why, tell: told.tell });
     begun = await begin(deps, { ...pushing, packed });
-    outcome = await send(deps, begun, pushing.told);
+    outcome = await send(begun.version);
   }
   if (outcome.kind === "base-missing") throw new Error("a version without a base cannot lack it");
-  return await confirm(deps, begun, outcome);
+  return await confirmPush(deps, { ...begun, access }, outcome);
 }
 
 /** Records which version it is before anything of it is sent. */
-async function begin(deps: PushClaimDeps, { access, packed, record: { volumeId } }: Pushing): Promise<Begun> {
+async function begin(
+  deps: PushClaimDeps,
+  { access, packed, record: { volumeId } }: Pushing,
+): Promise<Omit<Begun, "access"> & { readonly version: VersionPush }> {
   // The Record as it is by now: another access may have begun.
   const record = deps.claims.require(volumeId);
   const fixed = fixedOf(record);
@@ -98,6 +122,7 @@ async function begin(deps: PushClaimDeps, { access, packed, record: { volumeId }
     config,
     manifest,
     tag: fixed.tag,
+    isSame: (other) => isSameVersion(other, fixed.cache.key, fixed.version),
     ...(isKeyless ? {} : { key: contestKey(fixed.cache.key, fixed.version) }),
   };
   return { record: begun, push, version, bytes: packed.bytes };
@@ -107,31 +132,34 @@ async function isBarred(
   deps: PushClaimDeps,
   { record, access, fixed }: { readonly record: ClaimRecord; readonly access: Access; readonly fixed: Fixed },
 ): Promise<boolean> {
+  const boot = deps.files.bootId();
+  // Most need no look at the head; and some registries deny a repository that the first push makes.
+  if (whyKeyless(record, boot, undefined) === undefined) return false;
   const head = await readHead(deps, access, contestKey(fixed.cache.key, fixed.version).tag);
-  const why = whyKeyless(record, deps.files.bootId(), head);
+  const why = whyKeyless(record, boot, head);
   if (why === undefined) return false;
   deps.log.warn("A claim's version will not have its key", { volume: record.volumeId, why });
   return true;
 }
 
+/** Whatever others put there is no version of ours. */
 async function readHead(deps: PushClaimDeps, access: Access, tag: string): Promise<KeyHead> {
   const standing = await deps.push.upstream.standing(access, tag, deps.signal);
   if (standing === undefined) return undefined;
-  try {
-    const manifest = parseManifest(standing.bytes, standing);
-    return manifest.kind === "index" ? {} : readVersion(manifest);
-  } catch (error) {
-    // Whatever others put there, it is no version of ours.
-    if (isFailure(error)) return {};
-    throw error;
-  }
+  const manifest = readStanding(standing);
+  return manifest === undefined ? {} : readVersion(manifest);
 }
 
-async function send(deps: PushClaimDeps, { version }: Begun, { tell }: Told): Promise<PushOutcome> {
-  const artifact = `${formatCache(version.access)}:${version.tag}`;
+/** Tells how far it is. */
+function watchOf(
+  deps: PushClaimDeps,
+  { access, tag }: Pick<VersionPush, "access" | "tag">,
+  { tell }: Told,
+): Watch {
+  const artifact = `${formatCache(access)}:${tag}`;
   const samples: ProgressSample[] = [];
   tell(formatPushProgress({ artifact, doneBytes: 0 }));
-  const watch: Watch = {
+  return {
     signal: deps.signal,
     ...(deps.onPushStep === undefined ? {} : { onStep: deps.onPushStep }),
     onProgress: (progress) => {
@@ -148,56 +176,6 @@ async function send(deps: PushClaimDeps, { version }: Begun, { tell }: Told): Pr
       );
     },
   };
-  return await pushVersion(deps.push, version, watch);
-}
-
-type Pushed = Extract<PushOutcome, { readonly kind: "pushed" }>;
-
-/** The Tree first: once the Record says `confirmed`, nothing but removal follows. */
-async function confirm(deps: PushClaimDeps, begun: Begun, pushed: Pushed): Promise<ClaimRecord> {
-  const { record, version } = begun;
-  const { cache, version: own } = fixedOf(record);
-  await register(deps, record, version.access, pushed.digest);
-  if (pushed.key.state === "moved")
-    await writeKnownHead(deps, cache, { digest: pushed.digest, bytes: begun.bytes, version: own });
-  await deps.onPushStep?.("registered");
-  const confirmed: ClaimRecord = { ...record, push: { ...begun.push, state: "confirmed" } };
-  await deps.claims.write(confirmed);
-  await deps.onPushStep?.("confirmed");
-  noteKey(deps, begun, pushed);
-  await prune(deps, record, version.access);
-  return confirmed;
-}
-
-async function register(deps: PushClaimDeps, record: ClaimRecord, access: Access, digest: Digest) {
-  const chain = layersOfCommit(record);
-  const layers = chain.length > deps.chainMax ? [await flattenClaim(deps, record, chain)] : chain;
-  const platform = record.settings.platform ?? deps.platform;
-  await deps.layers.register(access, { digest, platform, layers });
-}
-
-function noteKey(
-  { log }: PushClaimDeps,
-  { record, version }: Begun,
-  { key, sentBytes, digest }: Pushed,
-): void {
-  const fields = { volume: record.volumeId, version: version.tag, digest, sentBytes };
-  if (key.state === "superseded") {
-    log.warn("A claim was written back; a newer version has its key", { ...fields, newer: key.by });
-  } else if (key.state === "moved" && key.previous !== undefined) {
-    log.info("A claim was written back in the place of another version", {
-      ...fields,
-      previous: key.previous,
-    });
-  } else log.info("A claim was written back", { ...fields, key: key.state });
-}
-
-async function prune(deps: PushClaimDeps, record: ClaimRecord, access: Access): Promise<void> {
-  const { cache } = fixedOf(record);
-  const plan = (tags: readonly string[]) => planPruning(tags, cache.key, record.settings.versions);
-  const { deleted, refusal } = await pruneVersions(deps.push, { access, plan }, deps.signal);
-  if (deleted.length > 0) deps.log.info("Deleted old versions of a cache", { deleted });
-  if (refusal !== undefined) deps.log.warn("Cannot delete old versions of a cache", { error: refusal });
 }
 
 function noSecret({ volumeId }: ClaimRecord, cache: ClaimCache): Failure {

@@ -85,6 +85,9 @@ const manifestOf = async (tag: string) =>
     annotations: Record<string, string>;
   };
 
+const digestOfTag = async (tag: string) =>
+  (await oras("resolve", "--plain-http", `${repository()}:${tag}`)).trim();
+
 describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
   it("pushes what changed, generation by generation, and another node has it identical", async () => {
     const node = newNode();
@@ -157,14 +160,48 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     await claim.delete(again);
     expect(again.claims.all.size).toBe(0);
     expect(await tags()).toHaveLength(3);
-    const { digest } = JSON.parse(
-      await oras("manifest", "fetch", "--plain-http", "--descriptor", `${repository()}:main`),
-    ) as { digest: string };
-    expect(digest).toBe(push?.manifest);
+    expect(await digestOfTag("main")).toBe(push?.manifest);
     expect(push?.versionTag).toMatch(/^main\.\d{13}\.id2$/);
     const other = newNode();
     const there = await begin(other, await other.start(), "three");
     expect(listOf(await there.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
+  });
+
+  it("takes what it tagged before, whatever packing it again would give", async () => {
+    const node = newNode();
+    const claim = await begin(node, await node.start(), "one");
+    fillFirst(claim.upper);
+    await claim.unstage();
+    node.stopAt = "version-tag";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { push } = claim.record;
+    node.stopAt = undefined;
+    const again = await node.restart();
+    await claim.delete({ ...again, pack: () => Promise.reject(new Error("packed again")) });
+    expect(again.claims.all.size).toBe(0);
+    expect(await tags()).toEqual(["main", push?.versionTag]);
+    expect(await digestOfTag("main")).toBe(push?.manifest);
+  });
+
+  it("moves its version's tag where that has lost its base since, rather than to say conflict for ever", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = "version-tag";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { push } = claim.record;
+    node.stopAt = undefined;
+    const [lost] = (await manifestOf("main")).layers;
+    await oras("blob", "delete", "--force", "--plain-http", `${repository()}@${lost?.digest}`);
+    await claim.delete(await node.restart());
+    expect(await digestOfTag(push?.versionTag ?? "")).not.toBe(push?.manifest);
+    expect(await digestOfTag("main")).toBe(await digestOfTag(push?.versionTag ?? ""));
+    const other = newNode();
+    const there = await begin(other, await other.start(), "three");
+    expect(listOf(await there.show())).toEqual(expect.arrayContaining(["deep/er/big", "small"]));
   });
 
   it("writes a portable cache that plain `oras pull` unpacks", async () => {

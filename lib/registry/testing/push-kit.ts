@@ -7,7 +7,7 @@ import type { Access } from "../../core/access.ts";
 import { versionTag } from "../../core/cache-key.ts";
 import { composeVersion } from "../../core/cache-manifest.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
-import { contestKey } from "../../core/key-contest.ts";
+import { contestKey, isSameVersion } from "../../core/key-contest.ts";
 import { openProcesses } from "../../host/processes.linux.ts";
 import { openOras } from "../oras.ts";
 import { openOrasReach } from "../oras-reach.ts";
@@ -71,6 +71,7 @@ export class PushKit implements AsyncDisposable {
       digest,
       tag: tagOf(draft.time),
       key: contestKey("k", own),
+      isSame: (manifest) => isSameVersion(manifest, "k", own),
     };
   }
 

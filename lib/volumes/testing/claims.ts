@@ -118,6 +118,7 @@ export class ClaimNode extends TestNode {
         this.packs.push(record.volumeId);
         return { isChanged: this.isChanged };
       },
+      resume: async () => undefined,
       push: async (record) => {
         this.pushes.push(record.volumeId);
         const confirmed = {

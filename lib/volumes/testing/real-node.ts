@@ -24,10 +24,9 @@ import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { LayerUse } from "../layer-use.ts";
 import { Limits } from "../limits.ts";
-import { packClaim } from "../pack-claim.ts";
-import { pushClaim } from "../push-claim.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
+import { openWriteBack } from "../write-back.ts";
 import { driver } from "./claims.ts";
 import { call } from "./node.ts";
 
@@ -85,9 +84,7 @@ export class RealNode implements AsyncDisposable {
           await assembleLayers(below, upper, { links: "reflink-or-copy" });
         else await this.files.makeDirectory(upper, { mode: 0o755 });
       },
-      pack: (...[record, told]: PackArguments) => packClaim(deps, record, told),
-      push: (...[record, packed, told]: PushArguments) =>
-        pushClaim({ ...deps, push: deps.pushing }, record, packed, told),
+      ...openWriteBack({ ...deps, push: deps.pushing }),
       flights: new Map(),
       countLoss: () => undefined,
     };
@@ -176,10 +173,4 @@ export class RealNode implements AsyncDisposable {
   }
 }
 
-type PackArguments = [Parameters<typeof packClaim>[1], Parameters<typeof packClaim>[2]];
-type PushArguments = [
-  Parameters<typeof pushClaim>[1],
-  Parameters<typeof pushClaim>[2],
-  Parameters<typeof pushClaim>[3],
-];
 export type RealDeps = Awaited<ReturnType<RealNode["start"]>>;

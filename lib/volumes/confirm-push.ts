@@ -1,0 +1,74 @@
+// What follows when the registry has confirmed a version: the Tree over the Layers that are here, the Record, the words.
+import type { Access } from "../core/access.ts";
+import type { ClaimRecord } from "../core/claim-record.ts";
+import type { Digest } from "../core/digest.ts";
+import { planPruning } from "../core/key-contest.ts";
+import { pruneVersions } from "../registry/prune-versions.ts";
+import type { PushDeps, VersionPushed } from "../registry/version-push.ts";
+import type { ClaimLayers } from "../trees/claim-layers.ts";
+import { fixedOf } from "./compose-claim.ts";
+import { type FlattenDeps, flattenClaim } from "./flatten-claim.ts";
+import { writeKnownHead } from "./known-heads.ts";
+import { layersOfCommit } from "./local-heads.ts";
+import type { PackDeps } from "./pack-claim.ts";
+
+export type ConfirmDeps = PackDeps & {
+  readonly push: PushDeps;
+  readonly layers: FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
+  readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
+};
+
+export type Begun = {
+  readonly record: ClaimRecord;
+  readonly push: NonNullable<ClaimRecord["push"]>;
+  readonly access: Access;
+  /** Unpacked, of all of it. */
+  readonly bytes: number;
+};
+
+/** The Tree first: once the Record says `confirmed`, nothing but removal follows. */
+export async function confirmPush(
+  deps: ConfirmDeps,
+  begun: Begun,
+  pushed: VersionPushed,
+): Promise<ClaimRecord> {
+  const { record, access, bytes } = begun;
+  const { cache, version } = fixedOf(record);
+  await register(deps, begun, pushed.digest);
+  if (pushed.key.state === "moved")
+    await writeKnownHead(deps, cache, { digest: pushed.digest, bytes, version });
+  await deps.onPushStep?.("registered");
+  const confirmed: ClaimRecord = { ...record, push: { ...begun.push, state: "confirmed" } };
+  await deps.claims.write(confirmed);
+  await deps.onPushStep?.("confirmed");
+  noteKey(deps, begun, pushed);
+  await prune(deps, record, access);
+  return confirmed;
+}
+
+async function register(deps: ConfirmDeps, { record, access }: Begun, digest: Digest): Promise<void> {
+  const chain = layersOfCommit(record);
+  const layers = chain.length > deps.chainMax ? [await flattenClaim(deps, record, chain)] : chain;
+  const platform = record.settings.platform ?? deps.platform;
+  await deps.layers.register(access, { digest, platform, layers });
+}
+
+function noteKey({ log }: ConfirmDeps, { record }: Begun, { key, sentBytes, digest }: VersionPushed): void {
+  const fields = { volume: record.volumeId, version: fixedOf(record).tag, digest, sentBytes };
+  if (key.state === "superseded") {
+    log.warn("A claim was written back; a newer version has its key", { ...fields, newer: key.by });
+  } else if (key.state === "moved" && key.previous !== undefined) {
+    log.info("A claim was written back in the place of another version", {
+      ...fields,
+      previous: key.previous,
+    });
+  } else log.info("A claim was written back", { ...fields, key: key.state });
+}
+
+async function prune(deps: ConfirmDeps, record: ClaimRecord, access: Access): Promise<void> {
+  const { cache } = fixedOf(record);
+  const plan = (tags: readonly string[]) => planPruning(tags, cache.key, record.settings.versions);
+  const { deleted, refusal } = await pruneVersions(deps.push, { access, plan }, deps.signal);
+  if (deleted.length > 0) deps.log.info("Deleted old versions of a cache", { deleted });
+  if (refusal !== undefined) deps.log.warn("Cannot delete old versions of a cache", { error: refusal });
+}
