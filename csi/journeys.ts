@@ -1,18 +1,43 @@
-// The journeys that the door calls, put together with what they lean on.
+// The journeys that the door calls, put together with what they lean on: each goes to what its volume is.
+import { isClaimId } from "../lib/core/claim-record.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
-import type { Trees } from "../lib/trees/trees.ts";
 import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
 import type { Records } from "../lib/volumes/records.ts";
+import type { StageRequest } from "../lib/volumes/requests.ts";
 import { stats } from "../lib/volumes/stats.ts";
 import { openTurns } from "../lib/volumes/turns.ts";
 import { unpublish } from "../lib/volumes/unpublish.ts";
-import type { InlineJourneys } from "./node.ts";
-import type { Ports } from "./plugin.ts";
+import { type ClaimParts, openClaims } from "./claims.ts";
+import type { ControllerJourneys } from "./controller.ts";
+import type { InlineJourneys, Journeys } from "./node.ts";
 
-type Inside = { readonly ports: Ports; readonly records: Records; readonly trees: Trees };
+/** What names the artifact of a volume that is no claim. */
+const REFERENCES = ["reference", "oras.artifact.reference"];
 
-export function openJourneys(settings: NodeSettings, { ports, records, trees }: Inside): InlineJourneys {
+type Parts = Omit<ClaimParts, "turns"> & { readonly records: Records };
+
+export type AllJourneys = Journeys & ControllerJourneys & AsyncDisposable;
+
+/** Disposed, they leave write-backs for a later call to go on with. */
+export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys {
+  const turns = openTurns();
+  const claims = openClaims(settings, { ...parts, turns });
+  const inline = openInline(settings, { ...parts, turns });
+  const ofVolume = ({ volumeId }: { readonly volumeId: string }) => (isClaimId(volumeId) ? claims : inline);
+  return {
+    ...claims,
+    publish: (request, call) => ofVolume(request).publish(request, call),
+    unpublish: (request, call) => ofVolume(request).unpublish(request, call),
+    stage: async (request, call) => {
+      if (!isArtifact(request)) await claims.stage(request, call);
+    },
+    stats: async (request, call) => (await claims.stats(request)) ?? (await inline.stats(request, call)),
+  };
+}
+
+function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "turns">): InlineJourneys {
+  const { ports, records, trees, turns } = parts;
   const { files, mounts, keyring, clock, log, platform } = ports;
   const deps: PublishDeps = {
     files,
@@ -23,8 +48,8 @@ export function openJourneys(settings: NodeSettings, { ports, records, trees }: 
     platform,
     records,
     trees,
+    turns,
     root: settings.root,
-    turns: openTurns(),
     registries: settings.registries,
     view: { ...settings.mount, ...(hasSelinux() ? { context: settings.selinux.context } : {}) },
   };
@@ -33,4 +58,9 @@ export function openJourneys(settings: NodeSettings, { ports, records, trees }: 
     unpublish: (request) => unpublish(deps, request),
     stats: (request) => stats({ records, trees }, request),
   };
+}
+
+/** A PersistentVolume that names an artifact: the kubelet stages it too, and there is nothing to do before its publish. */
+function isArtifact({ volumeId, context }: StageRequest): boolean {
+  return !isClaimId(volumeId) && REFERENCES.some((name) => context.has(name));
 }

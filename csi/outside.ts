@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { openPacker } from "../lib/archive/packer.ts";
 import { openUnpacker } from "../lib/archive/unpacker.ts";
 import type { BlockingThreads } from "../lib/host/blocking.ts";
 import { LinuxFiles } from "../lib/host/files.linux.ts";
@@ -13,16 +14,14 @@ import { LinuxMounts } from "../lib/host/mounts.linux.ts";
 import { LinuxPools } from "../lib/host/pool.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
 import { linuxQuotas } from "../lib/host/quotas.linux.ts";
-import { findTextFile, readTextFile } from "../lib/host/text-file.ts";
+import { readTextFile } from "../lib/host/text-file.ts";
 import { WriteThread } from "../lib/host/write-thread.ts";
-import { HostBook } from "../lib/registry/hosts.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
-import { Limits } from "../lib/registry/limits.ts";
-import { openReader } from "../lib/registry/open-reader.ts";
 import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import type { Ports } from "./plugin.ts";
+import { openRegistries } from "./registries.ts";
 
 const clock: Clock = {
   now: Date.now,
@@ -64,32 +63,6 @@ async function providersOf(
   return { credentialProviders: { providers, binDirectory } };
 }
 
-function openRegistryReader(settings: NodeSettings, log: Log, metrics: PrometheusMetrics) {
-  const { registries, hostsDirectory: directory, pull } = settings;
-  return openReader({
-    hosts: new HostBook({
-      registries,
-      directory,
-      readText: (file) => findTextFile(file, "what the settings of registries name,"),
-      now: Date.now,
-    }),
-    limits: new Limits(pull),
-    now: Date.now,
-    random: Math.random,
-    sleep: (ms, signal) =>
-      setTimeout(ms, undefined, { signal }).catch(() => {
-        throw signal.reason;
-      }),
-    observe: {
-      bytes: ({ kind, host }, bytes) =>
-        metrics.countBytes(kind === "upstream" ? "upstream" : { mirror: host }, bytes),
-      retry: (retry) => log.warn("A request to a registry failed and is made again", retry),
-      deadMirror: (host, why) =>
-        log.warn("A mirror does not answer and is passed by for a while", { host, why }),
-    },
-  });
-}
-
 /** What threads wait in `blocking` is waiting for the kernel. */
 export async function openOutside(
   settings: NodeSettings,
@@ -97,13 +70,15 @@ export async function openOutside(
   blocking: BlockingThreads,
 ): Promise<Ports> {
   const metrics = new PrometheusMetrics();
+  const processes = openProcesses();
   const mounts = new LinuxMounts(blocking);
-  const pooling = { loops: new LinuxLoopDevices(), quotas: linuxQuotas, processes: openProcesses() };
+  const pooling = { loops: new LinuxLoopDevices(), quotas: linuxQuotas, processes };
+  const env = environmentForPrograms();
   const keyring = openKeyring(
     {
-      processes: openProcesses(),
+      processes,
       attempts: path.join(settings.root, "attempts"),
-      env: environmentForPrograms(),
+      env,
       now: Date.now,
       readText: (file) => readFile(file, "utf8"),
     },
@@ -116,9 +91,10 @@ export async function openOutside(
     pools: new LinuxPools({ ...pooling, mounts }),
     log,
     metrics,
-    reader: openRegistryReader(settings, log, metrics),
+    ...openRegistries(settings, { log, metrics, processes, env }),
     keyring,
     unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
+    packer: openPacker({ threads: Math.min(2, availableParallelism()) }),
     writes: new WriteThread(),
     clock,
     platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },

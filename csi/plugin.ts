@@ -1,6 +1,7 @@
 // The node plugin, whole: what a start does in which order, and what a stop undoes.
 import { randomBytes } from "node:crypto";
 import path from "node:path";
+import type { Packer } from "../lib/archive/packer.ts";
 import type { Unpacker } from "../lib/archive/unpacker.ts";
 import type { Platform } from "../lib/core/platform.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
@@ -13,7 +14,6 @@ import type { Pools } from "../lib/host/pool.ts";
 import type { Quotas } from "../lib/host/quotas.ts";
 import type { Writes } from "../lib/host/write-thread.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
-import type { Reader } from "../lib/registry/reader.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { openTrees } from "../lib/trees/open-trees.ts";
 import type { Trees } from "../lib/trees/trees.ts";
@@ -25,18 +25,19 @@ import { recover } from "../lib/volumes/recover.ts";
 import { openJourneys } from "./journeys.ts";
 import { type Listening, listen } from "./listen.ts";
 import { placeStore } from "./place-store.ts";
+import type { Registries } from "./registries.ts";
 
 /** The outside world, made once in main.ts. */
-export type Ports = {
+export type Ports = Registries & {
   readonly files: Files;
   readonly mounts: Mounts;
   readonly quotas: Quotas;
   readonly pools: Pools;
   readonly log: Log;
   readonly metrics: Metrics & { expose(): Promise<Exposition> };
-  readonly reader: Reader;
   readonly keyring: Keyring;
   readonly unpacker: Unpacker;
+  readonly packer: Packer;
   readonly writes: Writes & AsyncDisposable;
   readonly clock: Clock;
   /** What an index is read for where the volume does not say. */
@@ -45,6 +46,8 @@ export type Ports = {
   readonly every: (ms: number, work: () => Promise<void>) => Disposable;
   /** Waited for after each step of an ingest or a collection, so that a test can stop there as a crash would. */
   readonly onStep?: (step: string) => Promise<void>;
+  /** The same for each step of a write-back. */
+  readonly onPushStep?: (step: string) => Promise<void>;
 };
 
 export interface Plugin {
@@ -69,7 +72,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const placed = { ...settings, root };
   const records = await Records.open(files, root, log);
   const claims = await ClaimRecords.open(files, root, log);
-  await recover({ ...ports, records, claims, root, discard: (at) => trash.take(at) });
+  const discard = (at: string) => trash.take(at);
+  await recover({ ...ports, records, claims, root, discard });
   await repairLimits(limits, claims, log);
   const trees = undo.use(await openStore(placed, ports));
   claims.holdBy(trees);
@@ -78,13 +82,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
   watch(ports, trees, records, limits);
   undo.use(ports.every(TEND_MS, () => trees.tend()));
-  const listening = undo.use(
-    await listen(
-      settings,
-      { ...ports, notes },
-      { claims: false, journeys: openJourneys(placed, { ports, records, trees }) },
-    ),
-  );
+  const journeys = undo.use(openJourneys(placed, { ports, records, claims, trees, limits, discard }));
+  const listening = undo.use(await listen(settings, { ...ports, notes }, { claims: true, journeys }));
   const { driver, node } = settings;
   const limited = limits.areEnforced;
   log.info("Larder is ready", { driver, node, root, limited, health: listening.health });

@@ -23,6 +23,7 @@ export async function runPlugin(
   log.info("Stopping", { signal: await stopping.promise });
   await plugin.stop();
   await outside.unpacker[Symbol.asyncDispose]();
+  await outside.packer[Symbol.asyncDispose]();
   await outside.writes[Symbol.asyncDispose]();
   await outside.reader[Symbol.asyncDispose]();
   await blocking[Symbol.asyncDispose]();

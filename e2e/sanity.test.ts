@@ -1,38 +1,34 @@
-// csi-sanity against the real process, but for what needs claims, which its door does not offer yet.
+// csi-sanity, whole, against the real process and real mounts.
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
-import { runSanity } from "../testing/sanity.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { runSanity, unmetIn } from "../testing/sanity.ts";
+import { tool } from "../testing/tool.ts";
+import { mountsUnder } from "./mounts.ts";
 import { openPlugin } from "./plugin.ts";
-
-/** Left out by name: the suite runs them whatever a driver reports. */
-const NEEDS_CLAIMS = [
-  "[Controller Server]",
-  "NodeUnpublishVolume should remove target path",
-  "NodeGetVolumeStats should fail when volume does not exist on the specified path",
-];
+import { kept, nothingLeft } from "./remains.ts";
 
 describe("csi-sanity against the plugin", () => {
-  it("passes, but for the specs that create volumes, named one by one", { timeout: 600_000 }, async () => {
+  beforeAll(() => tool("csi-sanity"), 600_000);
+
+  it("passes whole, and leaves nothing", { timeout: 600_000 }, async () => {
     await using plugin = await openPlugin();
     const directory = path.join(plugin.folder, "sanity");
     await mkdir(directory);
-    const specs = await runSanity({ socket: plugin.socket, directory, sizeBytes: 64 * 2 ** 20 });
-    const isLeftOut = (name: string) => NEEDS_CLAIMS.some((part) => name.includes(part));
-    for (const part of NEEDS_CLAIMS) {
-      const named = specs.filter(({ name }) => name.includes(part)).length;
-      console.log(`csi-sanity: ${named} left out by "${part}": claims are not offered yet`);
-      expect(named, `"${part}" names no spec any more`).toBeGreaterThan(0);
-    }
-    const rest = specs.filter(({ name }) => !isLeftOut(name));
-    expect(rest.filter(({ state }) => state === "failed" || state === "pending")).toEqual([]);
-    // The suite skips what the driver does not report; anything else it skipped would be a hole.
-    const skipped = rest.filter(({ state }) => state === "skipped");
-    expect(skipped.filter(({ why }) => !/not supported|not provided|does not have/.test(why))).toEqual([]);
-    const passed = rest.filter(({ state }) => state === "passed");
-    expect(passed.map(({ name }) => name)).toContain(
-      "Node Service NodeGetVolumeStats should fail when volume is not found",
-    );
-    expect(passed.length).toBeGreaterThanOrEqual(13);
+    const specs = await runSanity({
+      socket: plugin.socket,
+      directory,
+      sizeBytes: 64 * 2 ** 20,
+      mutable: { policy: "pull" },
+      secrets: { username: "acme", password: "sanity-pass-word" },
+    });
+    expect(unmetIn(specs)).toEqual([]);
+    const passed = specs.filter(({ state }) => state === "passed").map(({ name }) => name);
+    expect(passed.length).toBeGreaterThanOrEqual(51);
+    expect(passed).toContain("Node Service should be idempotent");
+    expect(plugin.log.join("\n")).not.toContain("sanity-pass-word");
+    await nothingLeft(plugin);
+    for (const folder of ["claims", "volumes", "layers"]) expect(await kept(plugin, folder)).toEqual([]);
+    expect(await mountsUnder(directory)).toEqual([]);
   });
 });

@@ -49,7 +49,9 @@ export function wrapWithFuse(outside: Ports, burn: Burn): Ports {
     files: burning(outside.files, fileEffects, burn),
     mounts: burning(outside.mounts, ["bind", "overlay", "unmount"], burn),
     unpacker: burning(outside.unpacker, ["unpack", "verify"], burn),
+    packer: burning(outside.packer, ["packDelta", "packMerged"], burn),
     onStep: async (step) => burn(step),
+    onPushStep: async (step) => burn(`push ${step}`),
   };
 }
 

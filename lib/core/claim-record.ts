@@ -77,6 +77,11 @@ export function claimIdOf(name: string): string {
   return `claim-${createHash("sha256").update(name).digest("hex")}`;
 }
 
+/** Whether claimIdOf() makes such ids; whoever writes a PersistentVolume by hand gives it another. */
+export function isClaimId(volumeId: string): boolean {
+  return /^claim-[0-9a-f]{64}$/.test(volumeId);
+}
+
 /** The Layer that the claim's changes become. */
 export function committedLayerId({ volumeId, id }: Pick<ClaimRecord, "volumeId" | "id">): Digest {
   return digestOf(JSON.stringify(["volume", volumeId, id]));

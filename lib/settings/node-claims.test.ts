@@ -15,6 +15,7 @@ describe("nodeClaims", () => {
       claims: { overcommit: 1, pending: { kind: "percent", percent: 20 } },
       layer: { maxBytes: 5 * 2 ** 30 },
       chain: { max: 8 },
+      oras: "oras",
     });
   });
 
@@ -27,6 +28,7 @@ inline: { maxSize: 1Gi }
 claims: { overcommit: 1.5, pending: 5Gi }
 layer: { max: 64Mi }
 chain: { max: 4 }
+oras: /opt/oras
 `;
     expect(nodeClaims.parse(read(text))).toEqual({
       quota: "required",
@@ -36,6 +38,7 @@ chain: { max: 4 }
       claims: { overcommit: 1.5, pending: { kind: "bytes", bytes: 5 * 2 ** 30 } },
       layer: { maxBytes: 2 ** 26 },
       chain: { max: 4 },
+      oras: "/opt/oras",
     });
   });
 

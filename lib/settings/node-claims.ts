@@ -83,4 +83,7 @@ export const nodeClaims = z.strictObject({
       }),
     })
     .prefault({}),
+  oras: z.string().min(1).default("oras").meta({
+    description: "The ORAS CLI (1.3), which writes caches back: a path, or a name on the PATH.",
+  }),
 });

@@ -31,6 +31,8 @@ export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
     /** The Record as `push` leaves it, where an earlier call tagged it all and it stands; else undefined. */
     readonly resume: (record: ClaimRecord, told: Told) => Promise<ClaimRecord | undefined>;
     readonly flights: Map<string, Flight>;
+    /** Aborted when the plugin stops: what a stop cuts short has not failed, and nothing is let go for it. */
+    readonly signal: AbortSignal;
     readonly countLoss: () => void;
   };
 
@@ -130,7 +132,7 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
       } else if (step.kind === "pack") packed = await deps.pack(record, told);
       else if (packed !== undefined) record = await deps.push(record, packed, told);
     } catch (error) {
-      if (!isFailure(error)) throw error;
+      if (!isFailure(error) || deps.signal.aborted) throw error;
       failure = error;
     }
   }

@@ -15,7 +15,7 @@ import { recover } from "../recover.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
-import { root, TestNode } from "./node.ts";
+import { call, root, TestNode } from "./node.ts";
 
 export const staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/x/globalmount";
 export const driver = "csi.larder.test";
@@ -90,6 +90,7 @@ export class ClaimNode extends TestNode {
       turns: openTurns(),
       unmounts: new Unmounts(mounts),
       flights: new Map(),
+      signal: call.signal,
       clock: { now: () => this.now, pause: () => new Promise(() => undefined) },
       use: new LayerUse(),
       drawId: () => `id${claims.all.size}`,

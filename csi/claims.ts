@@ -1,0 +1,114 @@
+// The journeys of claims, put together with what they lean on, and the flights of write-backs that a stop ends.
+import { randomBytes } from "node:crypto";
+import { startCopy, startUpper } from "../lib/archive/start-upper.ts";
+import type { ClaimRecord } from "../lib/core/claim-record.ts";
+import { hasSelinux } from "../lib/host/selinux.ts";
+import type { NodeSettings } from "../lib/settings/node.ts";
+import type { Trees } from "../lib/trees/trees.ts";
+import { claimStats, readCapacity, validateClaim } from "../lib/volumes/claim-answers.ts";
+import { placesOf } from "../lib/volumes/claim-disk.ts";
+import type { ClaimRecords } from "../lib/volumes/claim-records.ts";
+import { type CreateDeps, createClaim } from "../lib/volumes/create-claim.ts";
+import { type DeleteDeps, deleteClaim, type Flight } from "../lib/volumes/delete-claim.ts";
+import { expandClaim } from "../lib/volumes/expand-claim.ts";
+import { LayerUse } from "../lib/volumes/layer-use.ts";
+import type { Limits } from "../lib/volumes/limits.ts";
+import { modifyClaim } from "../lib/volumes/modify-claim.ts";
+import { type PackedClaim, packClaim } from "../lib/volumes/pack-claim.ts";
+import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
+import { pushClaim, resumePush } from "../lib/volumes/push-claim.ts";
+import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
+import { stageClaim } from "../lib/volumes/stage-claim.ts";
+import type { Turns } from "../lib/volumes/turns.ts";
+import { Unmounts } from "../lib/volumes/unmounts.ts";
+import { unstageClaim } from "../lib/volumes/unstage-claim.ts";
+import type { ControllerJourneys } from "./controller.ts";
+import type { Journeys } from "./node.ts";
+import type { Ports } from "./plugin.ts";
+
+export type ClaimParts = {
+  readonly ports: Ports;
+  readonly claims: ClaimRecords;
+  readonly trees: Trees;
+  readonly limits: Limits;
+  /** Those of inline volumes too: an id is one volume, whatever it is. */
+  readonly turns: Turns;
+  readonly discard: (at: string) => Promise<void>;
+};
+
+/** Disposed, it ends the flights, for a later call to go on with, and has nothing under way any more. */
+export type ClaimJourneys = AsyncDisposable &
+  ControllerJourneys &
+  Pick<Journeys, "publish" | "unpublish" | "stage" | "unstage" | "expand"> & {
+    /** Nothing for what is no claim's. */
+    stats(request: StatsRequest): Promise<VolumeStats | undefined>;
+  };
+
+export function openClaims(settings: NodeSettings, parts: ClaimParts): ClaimJourneys {
+  const stopping = new AbortController();
+  const flights = new Map<string, Flight>();
+  const deps = claimDeps(settings, parts, { flights, signal: stopping.signal });
+  return {
+    createClaim: (request) => createClaim(deps, request),
+    deleteClaim: (request, call) => deleteClaim(deps, request, call),
+    validateClaim: (request) => validateClaim(deps, request),
+    readCapacity: (request) => readCapacity(deps, request),
+    modifyClaim: (request) => modifyClaim(deps, request),
+    stage: (request, call) => stageClaim(deps, request, call),
+    publish: (request) => publishClaim(deps, request),
+    unpublish: (request) => unpublishClaim(deps, request),
+    unstage: (request, call) => unstageClaim(deps, request, call),
+    expand: (request) => expandClaim(deps, request),
+    stats: (request) => claimStats(deps, request),
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort(new Error("the plugin stops"));
+      await Promise.allSettled([...flights.values()].map(({ outcome }) => outcome));
+    },
+  };
+}
+
+type Flights = { readonly flights: Map<string, Flight>; readonly signal: AbortSignal };
+
+function claimDeps(
+  settings: NodeSettings,
+  parts: ClaimParts,
+  flying: Flights,
+): CreateDeps & DeleteDeps<PackedClaim> {
+  const { ports, trees } = parts;
+  const { oras, reader, patience, mounts } = ports;
+  const given = { ...toNode(settings), ...ports, ...parts, ...flying };
+  const packing = { ...given, layers: trees.claimLayers, use: new LayerUse() };
+  const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
+  return {
+    ...packing,
+    unmounts: new Unmounts(mounts),
+    drawId: () => randomBytes(6).toString("hex"),
+    listTags: (access, signal) => oras.listTags(access, { signal }),
+    fill: (record, below) => fill(settings.root, record, below),
+    pack: (record, told) => packClaim(packing, record, told),
+    push: (record, packed, told) => pushClaim(pushing, record, packed, told),
+    resume: (record, told) => resumePush(pushing, record, told),
+    countLoss: () => undefined,
+  };
+}
+
+/** What the administrator said, in the words of the journeys. */
+function toNode({ root, node, driver, registries, mount, selinux, claims, layer, chain }: NodeSettings) {
+  return {
+    root,
+    node,
+    driver,
+    registries,
+    flags: mount,
+    ...(hasSelinux() ? { context: selinux.context } : {}),
+    overcommit: claims.overcommit,
+    layerMax: layer.maxBytes,
+    chainMax: chain.max,
+  };
+}
+
+async function fill(root: string, record: ClaimRecord, below: readonly string[]): Promise<void> {
+  const { upper } = placesOf(root, record);
+  const start = record.settings.layout === "copy" ? startCopy : startUpper;
+  await start(upper, below, record.settings);
+}

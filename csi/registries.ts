@@ -1,0 +1,67 @@
+// The registries: how they are reached, read and written, each by the node's settings.
+import path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import type { Log } from "../lib/host/log.ts";
+import type { Metrics } from "../lib/host/metrics.ts";
+import type { Processes } from "../lib/host/processes.ts";
+import { findTextFile } from "../lib/host/text-file.ts";
+import { HostBook } from "../lib/registry/hosts.ts";
+import { Limits } from "../lib/registry/limits.ts";
+import type { Observe } from "../lib/registry/observe.ts";
+import { openReader } from "../lib/registry/open-reader.ts";
+import { type Oras, openOras } from "../lib/registry/oras.ts";
+import { openOrasReach } from "../lib/registry/oras-reach.ts";
+import type { PersistDeps } from "../lib/registry/persist.ts";
+import type { Reader } from "../lib/registry/reader.ts";
+import type { Upstream } from "../lib/registry/upstream.ts";
+import type { NodeSettings } from "../lib/settings/node.ts";
+
+export type Registries = {
+  readonly reader: Reader & Upstream;
+  readonly oras: Oras;
+  /** How long a request is made again, and who is told. */
+  readonly patience: PersistDeps;
+};
+
+type Deps = {
+  readonly log: Log;
+  readonly metrics: Pick<Metrics, "countBytes">;
+  readonly processes: Processes;
+  /** What programs may know of our environment. */
+  readonly env: Readonly<Record<string, string>>;
+};
+
+export function openRegistries(settings: NodeSettings, { log, metrics, processes, env }: Deps): Registries {
+  const { registries, hostsDirectory: directory, pull, root, oras: program } = settings;
+  const hosts = new HostBook({
+    registries,
+    directory,
+    readText: (file) => findTextFile(file, "what the settings of registries name,"),
+    now: Date.now,
+  });
+  const patience: PersistDeps = {
+    now: Date.now,
+    random: Math.random,
+    sleep: (ms, signal) =>
+      setTimeout(ms, undefined, { signal }).catch(() => {
+        throw signal.reason;
+      }),
+    observe: observeWith(log, metrics),
+  };
+  const attempts = path.join(root, "attempts");
+  return {
+    reader: openReader({ ...patience, hosts, limits: new Limits(pull) }),
+    oras: openOras({ processes, program, attempts, env, ...openOrasReach(hosts) }),
+    patience,
+  };
+}
+
+function observeWith(log: Log, metrics: Deps["metrics"]): Observe {
+  return {
+    bytes: ({ kind, host }, bytes) =>
+      metrics.countBytes(kind === "upstream" ? "upstream" : { mirror: host }, bytes),
+    retry: (retry) => log.warn("A request to a registry failed and is made again", retry),
+    deadMirror: (host, why) =>
+      log.warn("A mirror does not answer and is passed by for a while", { host, why }),
+  };
+}
