@@ -242,6 +242,42 @@ describe("deleteClaim()", () => {
     expect(await remains(node)).toEqual(nothing);
   });
 
+  it.each([
+    ["after the Layer was in place and limited still", true],
+    ["after the Record said so and before the Layer was in place", false],
+  ])("commits to the end where an earlier call died %s", async (_when, isAdopted) => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    const adopt: Deps["layers"]["adopt"] = async (...layer) => {
+      if (isAdopted) await deps.layers.adopt(...layer);
+      throw new Failure("unavailable", "the disk failed");
+    };
+    const request = { volumeId, secrets: new Map<string, string>() };
+    const dying = { ...deps, layers: { ...deps.layers, adopt } };
+    await expect(deleteClaim(dying, request, call)).rejects.toEqual(being("unavailable"));
+    const pack: Deps["pack"] = async () => {
+      expect(node.adopted.size).toBe(1);
+      expect((await node.quotas.list()).filter(({ limits }) => limits !== undefined)).toEqual([]);
+      return { isChanged: false };
+    };
+    await deleteClaim({ ...deps, pack }, request, call);
+    expect(await remains(node)).toEqual(nothing);
+  });
+
+  it("makes no Layer of what is gone from the disk", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    await use(node, deps, volumeId);
+    await deps.discard(`${root}/volumes/${volumeId}`);
+    await node.files.makeDirectory(`${root}/volumes/${volumeId}`);
+    const request = { volumeId, secrets: new Map<string, string>() };
+    await expect(deleteClaim(deps, request, call)).rejects.toEqual(being("corrupt"));
+    expect([node.adopted.size, node.pushes.length]).toEqual([0, 0]);
+  });
+
   it("pushes nothing where nothing changed", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

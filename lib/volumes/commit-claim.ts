@@ -2,7 +2,8 @@
 import path from "node:path";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { commitClaim as committed } from "../core/claim-steps.ts";
-import { isFailure } from "../core/failure.ts";
+import type { Digest } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { placesOf } from "./claim-disk.ts";
@@ -17,25 +18,43 @@ export type CommitDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" 
  */
 export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promise<ClaimRecord> {
   const { files, limits, root, claims, clock, layers } = deps;
-  const { directory, upper } = placesOf(root, before);
-  // What pods wrote is on the disk before anything says that it is.
-  await files.syncFilesystem(directory);
-  const record = committed(before, clock.now());
-  if (record !== before) await claims.write(record);
-  const layer = record.commit?.layer;
-  if (layer === undefined || layers.isHere(layer)) return record;
+  const isInPlace = ({ commit }: ClaimRecord) => commit !== undefined && layers.isHere(commit.layer);
+  let record = before;
+  if (!isInPlace(before)) {
+    // What pods wrote is on the disk before anything says that it is.
+    await files.syncFilesystem(placesOf(root, before).directory);
+    record = committed(before, clock.now());
+    if (record !== before) await claims.write(record);
+    if (record.commit !== undefined && !isInPlace(record)) await adopt(deps, record, record.commit.layer);
+  }
+  // From now on it is content, and content has no limit.
+  await limits.clear(record.project);
+  return record;
+}
+
+async function adopt(
+  { files, limits, root, layers }: CommitDeps,
+  record: ClaimRecord,
+  layer: Digest,
+): Promise<void> {
+  const { directory, upper } = placesOf(root, record);
   const used = await limits.usage(record.project);
   const leaving = path.join(directory, "commit");
   await files.makeDirectory(leaving, { mode: 0o700 });
   try {
     await files.rename(upper, path.join(leaving, "fs"));
   } catch (error) {
-    // An earlier attempt got so far.
     if (!isFailure(error, "not-found")) throw error;
+    // An earlier attempt got so far, or there is nothing that could become a Layer.
+    const isMoved = (await files.list(leaving)).some(({ name }) => name === "fs");
+    if (!isMoved) throw lost(record);
   }
   await files.syncDirectory(leaving);
   await layers.adopt(leaving, { id: layer, ownBytes: used?.bytes ?? 0, inodes: used?.inodes ?? 0 });
-  // From now on it is content, and content has no limit.
-  await limits.clear(record.project);
-  return record;
 }
+
+const lost = ({ volumeId }: ClaimRecord) =>
+  new Failure(
+    "corrupt",
+    `Cannot commit the volume "${volumeId}": what its pods wrote is gone from this node; delete it with the policy "discard"`,
+  );

@@ -129,8 +129,11 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
       else if (step.kind === "resume") {
         record = (await deps.resume(record, told)) ?? record;
         isLookedFor = true;
-      } else if (step.kind === "pack") packed = await deps.pack(record, told);
-      else if (packed !== undefined) record = await deps.push(record, packed, told);
+      } else if (step.kind === "pack") {
+        // A call before this one may have recorded the commit and died before the Layer was in place.
+        record = await commitClaim(deps, record);
+        packed = await deps.pack(record, told);
+      } else if (packed !== undefined) record = await deps.push(record, packed, told);
     } catch (error) {
       if (!isFailure(error) || deps.signal.aborted) throw error;
       failure = error;
