@@ -102,6 +102,7 @@ function toNode({ root, node, driver, registries, mount, selinux, claims, layer,
     flags: mount,
     ...(hasSelinux() ? { context: selinux.context } : {}),
     overcommit: claims.overcommit,
+    pending: claims.pending,
     layerMax: layer.maxBytes,
     chainMax: chain.max,
   };

@@ -1,5 +1,6 @@
 // Packs what really changed: what a claim's pods left, held against what its base shows.
 import type { CompareRule } from "../core/compare-entries.ts";
+import type { EntryStatus } from "../host/entry-status.ts";
 import { type LeftOut, LeftOutNotes } from "./left-out.ts";
 import { findKeptLinks } from "./link-groups.ts";
 import type { Shown } from "./merged-descent.ts";
@@ -25,6 +26,8 @@ export type Packed = {
 export type PackedDelta = Packed & {
   /** Entries that equal the base's, and are in no part. */
   readonly unchanged: number;
+  /** What the directory takes on the disk without what equals the base; of a `plain` one, all of it. */
+  readonly kept: { readonly bytes: number; readonly inodes: number };
   /** How many steps the journal in the output's directory has for trimLayer(); 0 for a `plain` directory. */
   readonly trims: number;
 };
@@ -55,6 +58,8 @@ class DeltaPacker {
   readonly #levels: Level[] = [];
   readonly #leftOut = new LeftOutNotes();
   #unchanged = 0;
+  #keptBytes = 0;
+  #keptInodes = 0;
 
   constructor(job: DeltaJob, parts: PackedParts) {
     this.#job = job;
@@ -79,12 +84,14 @@ class DeltaPacker {
       bytes: this.#writer.bytes,
       leftOut: this.#leftOut.toLeftOut(),
       unchanged: this.#unchanged,
+      kept: { bytes: Math.ceil(this.#keptBytes), inodes: Math.ceil(this.#keptInodes) },
       trims: this.#journal?.close() ?? 0,
     };
   }
 
   async #enter(step: UpperPlace): Promise<void> {
     const { own, below, isSame } = this.#hold(step);
+    this.#weigh(step.status);
     // Content alone counts: then its time is the base's, not that of what happened in it.
     this.#writer.enter(step.name, isSame && below !== undefined ? below.attributes : own.attributes);
     this.#levels.push({ isSame, below, isTouched: false, bares: false });
@@ -114,6 +121,7 @@ class DeltaPacker {
 
   async #take(step: UpperPlace): Promise<void> {
     const { own, isSame } = this.#hold(step);
+    if (!isSame || this.#job.kind === "plain") this.#weigh(step.status);
     if (!isSame) {
       await this.#writer.add(own);
       return;
@@ -149,6 +157,13 @@ class DeltaPacker {
     const { type, links, inode } = own.status;
     if (type !== "directory" && links > 1 && !this.#keptLinks.has(inode)) return false;
     return isSameEntry(own, below, this.#job.compare);
+  }
+
+  /** Each name of a file counts for its part of it. */
+  #weigh({ type, blocks, links }: EntryStatus): void {
+    const share = type === "directory" ? 1 : 1 / links;
+    this.#keptBytes += blocks * 512 * share;
+    this.#keptInodes += share;
   }
 
   #trim(verb: "remove" | "whiteout", path: string): void {

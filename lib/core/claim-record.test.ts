@@ -34,6 +34,7 @@ const everything: ClaimRecord = {
     mode: 0o2775,
   },
   project: 0x20000000,
+  warning: "Nothing of this claim will be written back",
   baseSoughtMs: 5,
   base: { layers: [], origin: "empty", isTainted: true, note: "The claim starts empty" },
   stage: { path: "/stage", group: 0, boot: "b" },

@@ -45,6 +45,8 @@ export type ClaimRecord = {
   readonly terms: ClaimTerms;
   readonly bytes: number;
   readonly inodes: number;
+  /** What its owner is to hear of how it was made, in a sentence. */
+  readonly warning?: string;
   /** None where the node limits nothing. */
   readonly project?: number;
   /** When its first stage began to look for a base. */
@@ -134,6 +136,7 @@ export function parseClaimRecord(bytes: Uint8Array, name: string): ClaimRecord {
 
 function readMade(fields: Fields) {
   const project = fields.optionalCount("project");
+  const warning = fields.optionalText("warning");
   return {
     volumeId: fields.text("volumeId"),
     name: fields.text("name"),
@@ -145,6 +148,7 @@ function readMade(fields: Fields) {
     terms: readClaimTerms(fields.object("terms")),
     bytes: fields.count("bytes"),
     inodes: fields.count("inodes"),
+    ...(warning === undefined ? {} : { warning }),
     ...(project === undefined ? {} : { project }),
   };
 }

@@ -33,6 +33,11 @@ export class ClaimLayers {
     await this.#store.layers.adopt(directory, layer);
   }
 
+  /** What it takes on the disk: where nothing is counted by the kernel, packing finds out. */
+  async weigh(layer: Digest, weight: Pick<Layer, "ownBytes" | "inodes">): Promise<void> {
+    await this.#store.layers.weigh(layer, weight);
+  }
+
   /** A Tree that was pushed from here is here: whoever may have it from that registry needs to fetch none of its blobs. */
   async register(access: Access, { digest, platform, layers: ids }: Pushed): Promise<void> {
     const { inventory, layout, files, layers, settings, now } = this.#store;

@@ -72,6 +72,11 @@ export class LayerStore {
     );
   }
 
+  /** What it takes on the disk, which was not known before or is less by now. */
+  async weigh(id: Digest, weight: Pick<Layer, "ownBytes" | "inodes">): Promise<void> {
+    await this.#amend(id, false, (layer) => ({ ...layer, ...weight }));
+  }
+
   /** Marks those that were found unsynced under this very boot, to be synced like new ones. */
   expectSync(id: Digest): void {
     this.#unsynced.add(id);

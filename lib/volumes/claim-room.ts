@@ -1,5 +1,9 @@
 // How much this node can still promise to claims, and the collection that makes room for one.
-import { claimableBytes, planRoom, type Room } from "../core/capacity.ts";
+import { admitPolicy, claimableBytes, planRoom, type Room } from "../core/capacity.ts";
+import type { ClaimRecord } from "../core/claim-record.ts";
+import type { CachePolicy } from "../core/claim-settings.ts";
+import { type Amount, bytesOf } from "../core/quantity.ts";
+import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 
 export type RoomDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" | "trees" | "overcommit">;
@@ -13,6 +17,35 @@ export async function readClaimable(deps: RoomDeps): Promise<number> {
 export async function makeRoom(deps: RoomDeps, bytes: number): Promise<void> {
   const missing = planRoom(bytes, await readRoom(deps));
   if (missing > 0) await deps.trees.collect(missing);
+}
+
+export type PendingDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims"> & {
+  readonly layers: Pick<ClaimLayers, "bytesOf">;
+  /** What write-backs that wait may hold; of the whole file system where it is a share. */
+  readonly pending: Amount;
+};
+
+/** The policy that a new claim has while others wait to be written back, and why it is another than was asked for. */
+export async function readPolicy(
+  deps: PendingDeps,
+  { terms: { policy }, settings: { cache } }: Pick<ClaimRecord, "terms" | "settings">,
+): Promise<{ readonly policy: CachePolicy; readonly warning?: string }> {
+  if (cache === undefined) return { policy };
+  const { bytesTotal } = await deps.files.statFilesystem(deps.root);
+  const boundBytes = bytesOf(deps.pending, bytesTotal);
+  return admitPolicy(policy, { pendingBytes: await readPending(deps), boundBytes });
+}
+
+/** What claims that are deleted, and that the registry has not confirmed, hold of the disk. */
+async function readPending({ claims, limits, layers }: PendingDeps): Promise<number> {
+  let bytes = 0;
+  for (const { deletedMs, settings, terms, commit, letGo, push, project } of claims.all.values()) {
+    const isOwed = settings.cache !== undefined && terms.policy !== "pull" && terms.policy !== "discard";
+    if (deletedMs === undefined || !isOwed || letGo !== undefined || push?.state === "confirmed") continue;
+    bytes +=
+      commit === undefined ? ((await limits.usage(project))?.bytes ?? 0) : layers.bytesOf([commit.layer]);
+  }
+  return bytes;
 }
 
 async function readRoom({ files, limits, root, claims, trees, overcommit }: RoomDeps): Promise<Room> {

@@ -66,6 +66,34 @@ describe("createClaim()", () => {
     expect(new Set([...deps.claims.all.values()].map(({ project }) => project)).size).toBe(10);
   });
 
+  it("gives claims that are not written back, with a warning, while others that wait hold more than claims.pending", async () => {
+    const node = new ClaimNode();
+    node.pendingBytes = 1000;
+    node.layerBytes = 1001;
+    const deps = await node.startClaims();
+    const make = async (name: string, parameters: ReadonlyMap<string, string> = cached) =>
+      await createClaim(deps, createRequest({ name, parameters }));
+    const first = await make("first");
+    expect(first.context.size).toBe(0);
+    await use(node, deps, first.volumeId);
+    const refusing = { ...deps, push: () => Promise.reject(new Failure("unavailable", "down")) };
+    await expect(
+      deleteClaim(refusing, { volumeId: first.volumeId, secrets: new Map() }, call),
+    ).rejects.toEqual(being("unavailable"));
+    const second = await make("second");
+    expect(second.context.get("warning")).toContain("claims.pending");
+    expect(await make("second")).toEqual(second);
+    expect(deps.claims.find(second.volumeId)?.terms.policy).toBe("pull");
+    expect(node.log.lines).toContainEqual(
+      expect.objectContaining({ level: "warn", message: second.context.get("warning") }),
+    );
+    const cacheless = await make("third", new Map());
+    expect(cacheless.context.size).toBe(0);
+    // What was written back counts no more.
+    await deleteClaim(deps, { volumeId: first.volumeId, secrets: new Map() }, call);
+    expect((await make("fourth")).context.size).toBe(0);
+  });
+
   it("never promises more than there is room for, to claims made at once too", async () => {
     const node = new ClaimNode();
     node.files.room = { ...node.files.room, bytesFree: 25 * 2 ** 20 };

@@ -14,7 +14,7 @@ import type { PackDeps } from "./pack-claim.ts";
 
 export type ConfirmDeps = PackDeps & {
   readonly push: PushDeps;
-  readonly layers: FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
+  readonly layers: PackDeps["layers"] & FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
   readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
 };
 

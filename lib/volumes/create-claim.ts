@@ -6,10 +6,10 @@ import { parseClaim } from "../settings/claim.ts";
 import { checkCapabilities } from "./claim-capability.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { ensureDisk } from "./claim-disk.ts";
-import { makeRoom } from "./claim-room.ts";
+import { makeRoom, type PendingDeps, readPolicy } from "./claim-room.ts";
 import type { ClaimAnswer, CreateClaimRequest } from "./requests.ts";
 
-export type CreateDeps = ClaimDeps & { readonly driver: string };
+export type CreateDeps = ClaimDeps & PendingDeps & { readonly driver: string };
 
 /**
  * The claim is recorded, has its directory and its limit; its base is found when it is first staged. Repeating is
@@ -36,13 +36,21 @@ export async function createClaim(deps: CreateDeps, request: CreateClaimRequest)
     async (project) => {
       // In here, so that of two who ask at once only one gets the last room.
       await makeRoom(deps, bytes);
+      const { policy, warning } = await readPolicy(deps, { terms, settings });
       const drawn = toRecord(deps, request, { bytes, project });
-      const made: ClaimRecord = { ...drawn, settings, terms, inodes: settings.inodes ?? drawn.inodes };
+      const made: ClaimRecord = {
+        ...drawn,
+        settings,
+        terms: { ...terms, policy },
+        inodes: settings.inodes ?? drawn.inodes,
+        ...(warning === undefined ? {} : { warning }),
+      };
       await deps.claims.write(made);
       return made;
     },
   );
   await ensureDisk(deps, record);
+  if (record.warning !== undefined) deps.log.warn(record.warning, { volume: volumeId });
   return toAnswer(record);
 }
 
@@ -64,7 +72,11 @@ function toRecord(deps: CreateDeps, { name, parameters }: CreateClaimRequest, { 
   } as const;
 }
 
-const toAnswer = ({ volumeId, bytes }: ClaimRecord): ClaimAnswer => ({ volumeId, bytes, context: new Map() });
+const toAnswer = ({ volumeId, bytes, warning }: ClaimRecord): ClaimAnswer => ({
+  volumeId,
+  bytes,
+  context: new Map(warning === undefined ? [] : [["warning", warning]]),
+});
 
 function refuseSource({ name, hasSource }: CreateClaimRequest): void {
   if (!hasSource) return;

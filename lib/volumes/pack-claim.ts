@@ -7,6 +7,7 @@ import { trimLayer } from "../archive/trim-layer.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
 import type { Reader } from "../registry/reader.ts";
+import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { emptyLayer, placesOf } from "./claim-disk.ts";
 import type { Packed, Told } from "./delete-claim.ts";
@@ -21,6 +22,7 @@ export type PackDeps = Pick<
   readonly packer: Packer;
   readonly reader: Reader;
   readonly use: LayerUse;
+  readonly layers: Pick<ClaimLayers, "weigh" | "bytesOf">;
   /** Where another archive begins, in bytes before compression. */
   readonly layerMax: number;
   /** How many layers a version may have. */
@@ -143,14 +145,18 @@ async function whyWhole(
   return base;
 }
 
-async function trim(deps: PackDeps, record: ClaimRecord, { trims }: PackedDelta): Promise<void> {
+/** What it takes is known then, too. */
+async function trim(deps: PackDeps, record: ClaimRecord, { trims, kept }: PackedDelta): Promise<void> {
   const layer = record.commit?.layer;
   const [content] = layer === undefined ? [] : (deps.trees.contents([layer]) ?? []);
-  if (layer === undefined || content === undefined || trims === 0) return;
+  if (layer === undefined || content === undefined) return;
   const isBase = () =>
     [...deps.claims.all.values()].some((other) => other.base?.layers.includes(layer) === true);
   const journal = path.join(placesOf(deps.root, record).directory, "packed");
-  await deps.use.trim(layer, isBase, async () => await trimLayer(content, journal));
+  const isTrimmed =
+    trims === 0 || (await deps.use.trim(layer, isBase, async () => await trimLayer(content, journal)));
+  if (isTrimmed || deps.layers.bytesOf([layer]) === 0)
+    await deps.layers.weigh(layer, { ownBytes: kept.bytes, inodes: kept.inodes });
 }
 
 function noteLeftOut({ log }: PackDeps, { volumeId }: ClaimRecord, { leftOut }: PackedDelta): void {

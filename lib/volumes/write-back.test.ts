@@ -125,6 +125,20 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(listOf(path.join(node.root, "volumes"))).toEqual([]);
   });
 
+  it("knows what a Layer takes where the kernel counts nothing", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const claim = await begin(node, deps, "one");
+    fillFirst(claim.upper);
+    await claim.unstage();
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const layer = claim.record.commit?.layer;
+    const bytes = deps.layers.bytesOf(layer === undefined ? [] : [layer]);
+    expect(bytes).toBeGreaterThanOrEqual(BIG);
+    expect(bytes).toBeLessThan(2 * BIG);
+  });
+
   it("pushes nothing of a claim that began empty and stayed so", async () => {
     const node = newNode();
     await round(node, await node.start(), "one", () => undefined);

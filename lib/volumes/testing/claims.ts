@@ -59,6 +59,9 @@ export class ClaimNode extends TestNode {
   pushes: string[] = [];
   isChanged = true;
   losses = 0;
+  /** What each Layer takes. */
+  layerBytes = 0;
+  pendingBytes = 2 ** 30;
   readonly adopted = new Set<string>();
 
   // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
@@ -87,6 +90,7 @@ export class ClaimNode extends TestNode {
       node: "node-1",
       flags: { noSuid: true, noDev: true },
       overcommit: 1,
+      pending: { kind: "bytes", bytes: this.pendingBytes },
       turns: openTurns(),
       unmounts: new Unmounts(mounts),
       flights: new Map(),
@@ -108,7 +112,7 @@ export class ClaimNode extends TestNode {
       },
       layers: {
         isHere: (id) => this.adopted.has(id),
-        bytesOf: () => 0,
+        bytesOf: (layers) => layers.length * this.layerBytes,
         adopt: async (directory, { id }) => {
           await files.rename(directory, `${root}/layers/${id.slice("sha256:".length)}`);
           this.adopted.add(id);

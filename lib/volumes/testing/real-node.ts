@@ -163,6 +163,7 @@ export class RealNode implements AsyncDisposable {
       node: "node-1",
       flags: { noSuid: true, noDev: true },
       overcommit: 1,
+      pending: { kind: "percent", percent: 20 } as const,
       limits: new Limits(undefined),
       turns: openTurns(),
       unmounts: new Unmounts(this.mounts),
