@@ -8,15 +8,21 @@ import { p2b } from "./p2b.ts";
 import { p2c } from "./p2c.ts";
 import { p2r } from "./p2r.ts";
 import { p3 } from "./p3.ts";
+import { p4 } from "./p4.ts";
+import { p5, p5c } from "./p5.ts";
+import { p6a } from "./p6a.ts";
+import { p6b } from "./p6b.ts";
 import { p7 } from "./p7.ts";
 import { p8 } from "./p8.ts";
 import { p10 } from "./p10.ts";
+import { p11 } from "./p11.ts";
+import { p12 } from "./p12.ts";
 import { judge, type Result, type Row } from "./row.ts";
 import { openStage, type Stage } from "./stage.ts";
 import { formatTable } from "./table.ts";
 import { say } from "./voice.ts";
 
-const rows: readonly Row[] = [p1, p2a, p2b, p2c, p2r, p3, p7, p8, p10];
+const rows: readonly Row[] = [p1, p2a, p2b, p2c, p2r, p3, p7, p8, p10, p4, p5, p5c, p6a, p6b, p11, p12];
 
 function chosen(ids: readonly string[]): readonly Row[] {
   const unknown = ids.find((id) => !rows.some((row) => row.id === id));

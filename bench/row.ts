@@ -1,8 +1,10 @@
 // A row of the table: what was measured, against whom, and whether it is good enough.
 import type { Stage } from "./stage.ts";
 
-/** At most this much, of the figure itself or of its ratio to the peer's. */
-export type Goal = { readonly most: number; readonly of: "ours" | "ratio" };
+/** At most or at least this much, of the figure itself or of its ratio to the peer's. */
+export type Goal = ({ readonly most: number } | { readonly least: number }) & {
+  readonly of: "ours" | "ratio";
+};
 
 export type Measured = {
   readonly id: string;
@@ -33,7 +35,7 @@ export function judge(measured: Measured): Result {
     ...rest,
     ...(ratio === undefined ? {} : { ratio }),
     goal: goals.map((goal) => formatGoal(goal, measured.unit)).join(", "),
-    met: goals.every((goal) => of(goal) <= goal.most),
+    met: goals.every((goal) => ("most" in goal ? of(goal) <= goal.most : of(goal) >= goal.least)),
   };
 }
 
@@ -42,8 +44,9 @@ function ratioOf(ours: number, theirs: number): number {
 }
 
 function formatGoal(goal: Goal, unit: string): string {
-  if (goal.of === "ratio") return `≤ ${goal.most.toFixed(2)}×`;
-  return `≤ ${goal.most}${unit === "" ? "" : ` ${unit}`}`;
+  const [sign, bound] = "most" in goal ? ["≤", goal.most] : ["≥", goal.least];
+  if (goal.of === "ratio") return `${sign} ${bound.toFixed(2)}×`;
+  return `${sign} ${bound}${unit === "" ? "" : ` ${unit}`}`;
 }
 
 /** A row of two medians in seconds, whose goal is their ratio. */

@@ -1,7 +1,7 @@
 // What every row stands on: a registry that holds the artifacts, a folder for the runs, and a voice.
 
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, realpath, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { openRealRegistry } from "../testing/real-registry.ts";
@@ -20,6 +20,8 @@ export type Pushed = Shape & {
   readonly name: ArtifactName;
   /** `host/repository:tag`. */
   readonly reference: string;
+  /** The layout on disk that it was pushed from. */
+  readonly layout: string;
 };
 
 export type Request = {
@@ -35,6 +37,10 @@ export interface Stage extends AsyncDisposable {
   readonly host: string;
   /** The most memory that our process had in the runs of a row, by the row's id. */
   readonly highest: Map<string, number>;
+  /** Where what is costly to make stays for later runs. */
+  readonly cache: string;
+  /** What the registry's disk holds of blobs. */
+  storedBytes(): Promise<number>;
   /** The artifact in the registry, made and pushed when it is asked for first. */
   artifact(name: ArtifactName, tag?: string): Promise<Pushed>;
   /** A new empty folder on the disk that is measured; gone with the stage, or by `rm` before. */
@@ -61,12 +67,14 @@ export async function openStage(runs: number): Promise<Stage> {
     return {
       runs,
       host: registry.host,
+      cache,
+      storedBytes: () => sumBlobs(registry.storage),
       highest: new Map(),
       artifact: async (name, tag = "v1") => {
-        const reference = `${registry.host}/bench/${name}:${tag}`;
+        const reference = `${registry.host}/bench/${name.toLowerCase()}:${tag}`;
         if (!pushed.has(reference)) pushed.set(reference, push(name, tag, reference));
         await pushed.get(reference);
-        return { ...catalogue[name], name, reference };
+        return { ...catalogue[name], name, reference, layout: path.join(cache, VERSION, name) };
       },
       folder: async () => {
         const made = path.join(folder, `${++folders}`);
@@ -102,6 +110,16 @@ async function push(name: ArtifactName, tag: string, reference: string): Promise
     const args = ["cp", "--from-oci-layout", "--to-plain-http", `${layout}:${tag}`, reference];
     await execa(await tool("oras"), args, { stdin: "ignore" });
   });
+}
+
+async function sumBlobs(storage: string): Promise<number> {
+  const blobs = path.join(storage, "docker/registry/v2/blobs");
+  const entries = await readdir(blobs, { withFileTypes: true, recursive: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map(async ({ parentPath, name }) => await stat(path.join(parentPath, name))),
+  );
+  return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Apache's combined log: `HOST - - [TIME] "GET /v2/… HTTP/1.1" 206 8388608 "" "agent"`. */

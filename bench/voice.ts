@@ -19,3 +19,10 @@ export async function working<T>(what: string, work: () => Promise<T>): Promise<
 export function seconds(ms: number): string {
   return ms < 1_000 ? `${ms.toFixed(1)} ms` : `${(ms / 1_000).toFixed(2)} s`;
 }
+
+/** Milliseconds that it takes. */
+export async function timed(act: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await act();
+  return performance.now() - began;
+}

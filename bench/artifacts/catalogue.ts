@@ -1,6 +1,6 @@
 // The artifacts that are measured with: what each is made of, and what must be found where it was brought.
 import { makePools, noise, type Pools } from "./content.ts";
-import type { Descriptor, Layout } from "./layout.ts";
+import type { Descriptor, Layout, WrittenLayer } from "./layout.ts";
 import { tarOf } from "./tree.ts";
 
 export type Shape = {
@@ -12,6 +12,7 @@ export type Shape = {
 
 const MIB = 1 << 20;
 const GZIP = "application/vnd.oci.image.layer.v1.tar+gzip";
+const ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd";
 const EMPTY = "application/vnd.oci.empty.v1+json";
 const WEIGHT = "application/vnd.cncf.model.weight.v1.raw";
 const MODEL = "application/vnd.cncf.model.manifest.v1+json";
@@ -33,6 +34,10 @@ export const catalogue = {
   model: model({ files: 8, bytes: 500e6 }),
   /** P7, for a peer that writes it once for each of its 110 volumes. */
   tenth: model({ files: 8, bytes: 50e6 }),
+  /** P4, P6, P11, P12: heads of caches, in three sizes. */
+  cacheSmall: cache({ files: 650, bytes: 10e6 }),
+  cache: cache({ files: 65_000, bytes: 1e9 }),
+  cacheLarge: cache({ files: 65_000, bytes: 5e9 }),
 } as const satisfies Record<string, Shape>;
 
 export type ArtifactName = keyof typeof catalogue;
@@ -60,6 +65,10 @@ async function writeImage(layout: Layout): Promise<void> {
     const shape = { seed, top: "usr/lib", files: Math.round(18_000 * share), bytes: 600e6 * share };
     layers.push(await layout.gzipped(GZIP, tarOf(shape, pools)));
   }
+  await writeManifest(layout, layers);
+}
+
+async function writeManifest(layout: Layout, layers: readonly WrittenLayer[]): Promise<void> {
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   const rootfs = { type: "layers", diff_ids: layers.map((layer) => layer.diffId) };
   const config = await layout.json("application/vnd.oci.image.config.v1+json", {
@@ -69,6 +78,16 @@ async function writeImage(layout: Layout): Promise<void> {
     rootfs,
   });
   await layout.manifest("v1", { config, layers: layers.map((layer) => layer.blob) });
+}
+
+/** An image of one layer, as a cache's base is when somebody fills it first. */
+function cache(size: { readonly files: number; readonly bytes: number }): Shape {
+  const write = async (layout: Layout) => {
+    pools ??= makePools();
+    const shape = { seed: 4, top: "node_modules", ...size };
+    await writeManifest(layout, [await layout.zstd(ZSTD, tarOf(shape, pools))]);
+  };
+  return { ...size, write };
 }
 
 async function writeRaw(layout: Layout): Promise<void> {

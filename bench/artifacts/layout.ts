@@ -1,11 +1,11 @@
 // OCI image layouts on disk, from which `oras cp` pushes.
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGzip } from "node:zlib";
+import { createGzip, createZstdCompress } from "node:zlib";
 
 export type Descriptor = {
   readonly mediaType: string;
@@ -44,6 +44,10 @@ export class Layout {
 
   async gzipped(mediaType: string, content: Iterable<Buffer>): Promise<WrittenLayer> {
     return await this.#write(mediaType, content, [createGzip({ level: 6, chunkSize: 1 << 18 })]);
+  }
+
+  async zstd(mediaType: string, content: Iterable<Buffer>): Promise<WrittenLayer> {
+    return await this.#write(mediaType, content, [createZstdCompress({ chunkSize: 1 << 18 })]);
   }
 
   async json(mediaType: string, value: unknown): Promise<Descriptor> {
@@ -86,6 +90,15 @@ export class Layout {
     await writeFile(path.join(this.#folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
     await writeFile(path.join(this.#folder, "index.json"), JSON.stringify(index));
   }
+}
+
+/** The files of the layers that a layout's first manifest names. */
+export async function layersIn(folder: string): Promise<readonly string[]> {
+  const fileOf = (digest: string) => path.join(folder, "blobs", ...digest.split(":"));
+  const read = async (file: string) => JSON.parse(await readFile(file, "utf8")) as unknown;
+  const index = (await read(path.join(folder, "index.json"))) as { manifests: Descriptor[] };
+  const manifest = (await read(fileOf(index.manifests[0]?.digest ?? ""))) as { layers: Descriptor[] };
+  return manifest.layers.map(({ digest }) => fileOf(digest));
 }
 
 function* tee(content: Iterable<Buffer>, hash: { update(chunk: Buffer): unknown }): Generator<Buffer> {
