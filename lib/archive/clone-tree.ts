@@ -1,13 +1,14 @@
 // Makes a directory that holds what others hold, sharing the contents of files.
 import fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { giveToGroup } from "../core/volume-group.ts";
 import { Descent } from "../host/descent.ts";
 import { Directory, type Name } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { removeTreeNow } from "../host/remove-tree.ts";
 import { readXattr } from "../host/xattrs.ts";
 import { readAttributes, replaceOnDirectory } from "./attributes.ts";
-import { copyEntry, type Place } from "./copy-entry.ts";
+import { copyEntry, type Describe, type Place } from "./copy-entry.ts";
 import { statusOf } from "./look-up.ts";
 import { isOpaque, isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
 
@@ -17,8 +18,8 @@ import { isOpaque, isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
  */
 export type CloneOptions = { readonly links: "hardlink" | "reflink-or-copy" };
 
-/** What the new directory takes beside the blocks it shares. */
-export type Cloned = { readonly bytes: number; readonly inodes: number };
+/** What the new directory takes beside what it has by links; of these bytes some may lie in blocks that it shares. */
+export type Cloned = { readonly bytes: number; readonly sharedBytes: number; readonly inodes: number };
 
 /** How many entries are done before others get their turn. */
 const SLICE = 64;
@@ -31,6 +32,15 @@ export async function cloneTree(from: string, to: string, options: CloneOptions)
   return await fill([from], to, { ...options, isPlain: true });
 }
 
+/** The same with everything in it made over to the group; contents are shared as reflinks, or copied. */
+export async function cloneForGroup(from: string, to: string, gid: number): Promise<Cloned> {
+  const describe: Describe = (attributes, type) => {
+    const { mode } = giveToGroup({ ...attributes, isDirectory: type === "directory" }, gid);
+    return { ...attributes, gid, mode };
+  };
+  return await fill([from], to, { links: "reflink-or-copy", isPlain: true, describe });
+}
+
 /** The same with what the layers show together, one over the other: topmost first, and without any marks. */
 export async function assembleLayers(
   layers: readonly string[],
@@ -41,7 +51,7 @@ export async function assembleLayers(
 }
 
 /** `isPlain`: marks are entries like others. */
-type Rules = CloneOptions & { readonly isPlain: boolean };
+type Rules = CloneOptions & { readonly isPlain: boolean; readonly describe?: Describe };
 
 async function fill(bottomFirst: readonly string[], to: string, rules: Rules): Promise<Cloned> {
   fs.mkdirSync(to, { mode: 0o700 });
@@ -60,6 +70,7 @@ class Merge {
   /** Where the first name of an inode with several went, so that they stay one. */
   readonly #names = new Map<string, string>();
   #bytes = 4096;
+  #sharedBytes = 0;
   #inodes = 1;
   #steps = 0;
 
@@ -69,7 +80,7 @@ class Merge {
   }
 
   get cloned(): Cloned {
-    return { bytes: this.#bytes, inodes: this.#inodes };
+    return { bytes: this.#bytes, sharedBytes: this.#sharedBytes, inodes: this.#inodes };
   }
 
   async add(source: Directory): Promise<void> {
@@ -120,8 +131,9 @@ class Merge {
     if (status.type === "socket") return;
     if (this.#rules.links === "hardlink" && tryLink(to.current, name, from)) return;
     if (status.links > 1 && this.#linkAgain(to, name, status)) return;
-    await copyEntry(from, status, { directory: to.current, name });
+    const isShared = await copyEntry(from, status, { directory: to.current, name }, this.#rules.describe);
     this.#count(status.blocks * 512);
+    if (isShared) this.#sharedBytes += status.blocks * 512;
   }
 
   /** Whether it is another name of something copied already; else what is copied now will be that. */
@@ -137,7 +149,8 @@ class Merge {
   }
 
   #describe(from: Directory, to: Directory): void {
-    const attributes = readAttributes(from, ".", from.ownStatus());
+    const own = readAttributes(from, ".", from.ownStatus());
+    const attributes = this.#rules.describe?.(own, "directory") ?? own;
     const opaque = this.#rules.isPlain ? readXattr({ directory: from, name: "." }, OPAQUE_XATTR) : undefined;
     const marks = opaque === undefined ? [] : [[OPAQUE_XATTR, opaque] as const];
     replaceOnDirectory(to, { ...attributes, xattrs: [...attributes.xattrs, ...marks] });

@@ -3,30 +3,45 @@ import fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { type Directory, type Name, shareBlocks } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
-import { applyToEntry, readAttributes } from "./attributes.ts";
+import { type Attributes, applyToEntry, readAttributes } from "./attributes.ts";
 
 const CHUNK_BYTES = 1 << 20;
 const CHUNKS_PER_TURN = 4;
 
 export type Place = { readonly directory: Directory; readonly name: Name };
 
-/** Fails with EEXIST when something is at `to`. A socket means nothing without who listens, and is left out. */
-export async function copyEntry(from: Place, status: EntryStatus, to: Place): Promise<void> {
+/** How the copy is to be described, where it differs from what was copied. */
+export type Describe = (attributes: Attributes, type: EntryStatus["type"]) => Attributes;
+
+/**
+ * Whether its blocks are shared. Fails with EEXIST when something is at `to`. A socket means nothing without who
+ * listens, and is left out.
+ */
+export async function copyEntry(
+  from: Place,
+  status: EntryStatus,
+  to: Place,
+  describe: Describe = (attributes) => attributes,
+): Promise<boolean> {
   const { type } = status;
-  if (type === "socket") return;
+  if (type === "socket") return false;
   if (type === "directory") throw new Error("a directory is not copied as one entry");
-  if (type === "file") await copyFile(from, status, to);
-  else if (type === "symlink") to.directory.makeSymlink(to.name, from.directory.readLink(from.name));
-  else to.directory.makeNode(to.name, type, status.device);
-  applyToEntry(to.directory, to.name, { type, ...readAttributes(from.directory, from.name, status) });
+  const isShared = type === "file" && (await copyFile(from, status, to));
+  if (type === "symlink") to.directory.makeSymlink(to.name, from.directory.readLink(from.name));
+  else if (type !== "file") to.directory.makeNode(to.name, type, status.device);
+  const attributes = readAttributes(from.directory, from.name, status);
+  applyToEntry(to.directory, to.name, { type, ...describe(attributes, type) });
+  return isShared;
 }
 
-async function copyFile(from: Place, { size }: EntryStatus, to: Place): Promise<void> {
+async function copyFile(from: Place, { size }: EntryStatus, to: Place): Promise<boolean> {
   const source = from.directory.openFile(from.name);
   try {
     const target = to.directory.createFile(to.name, 0o600);
     try {
-      if (!shareBlocks(source, target)) await copyBytes(source, target, size);
+      if (shareBlocks(source, target)) return true;
+      await copyBytes(source, target, size);
+      return false;
     } finally {
       fs.closeSync(target);
     }

@@ -44,15 +44,15 @@ async function appear(at: string, make: (fresh: string) => Promise<void>): Promi
   renameSync(path.join(directory, name), at);
 }
 
-function describe(root: string, below: readonly string[], { uid, gid, mode }: RootWishes): void {
+function describe(root: string, below: readonly string[], wishes: RootWishes): void {
   using directory = Directory.open(root);
+  applyToDirectory(directory, describeRoot(below, wishes));
+}
+
+/** What the root of a volume over these layers is before a pod changes it. */
+export function describeRoot(below: readonly string[], { uid, gid, mode }: RootWishes): Attributes {
   const base = topOf(below);
-  applyToDirectory(directory, {
-    ...base,
-    uid: uid ?? base.uid,
-    gid: gid ?? base.gid,
-    mode: mode ?? base.mode,
-  });
+  return { ...base, uid: uid ?? base.uid, gid: gid ?? base.gid, mode: mode ?? base.mode };
 }
 
 function topOf([top]: readonly string[]): Attributes {

@@ -38,6 +38,11 @@ export function filesLayerId(files: readonly FilePlan[]): Digest {
   );
 }
 
+/** A Layer made over for pods of a group. */
+export function groupedLayerId(layer: Digest, gid: number): Digest {
+  return idOf("group", layer, gid);
+}
+
 /** What a Tree is of: a manifest, and what was taken of it. */
 export type TreeSelection = {
   readonly digest: Digest;

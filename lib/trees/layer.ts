@@ -13,7 +13,7 @@ export type StoredFile = StoredBlob & {
 
 export type Layer = {
   readonly id: Digest;
-  readonly kind: "image" | "archive" | "files" | "assembled" | "claim";
+  readonly kind: "image" | "archive" | "files" | "assembled" | "claim" | "grouped";
   /** The blobs it was made of: what a registry must send again before it counts as a source. */
   readonly blobs: readonly StoredBlob[];
   /** Of a `files` Layer: where each blob lies, so that others can link to it. */

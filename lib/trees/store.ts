@@ -1,7 +1,8 @@
 // Puts the store together: every part is made here, once, and shut down here.
+import type { Cloned } from "../archive/clone-tree.ts";
 import type { Unpacker, Unsettled } from "../archive/unpacker.ts";
 import type { Digest } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
@@ -10,6 +11,7 @@ import type { Reader } from "../registry/reader.ts";
 import { Blobs } from "./blobs.ts";
 import { Budget, type Marks } from "./budget.ts";
 import { Collector } from "./collect.ts";
+import { GroupedLayers } from "./grouped-layers.ts";
 import { Ingest } from "./ingest.ts";
 import { Inventory } from "./inventory.ts";
 import { bytesOfLayer } from "./layer.ts";
@@ -25,6 +27,7 @@ import { SyncBehind } from "./sync-behind.ts";
 import { Tags } from "./tags.ts";
 import { Trash } from "./trash.ts";
 import { Turns } from "./turns.ts";
+import { UseNotes } from "./use-notes.ts";
 
 export type StoreDeps = {
   readonly reader: Reader;
@@ -42,6 +45,7 @@ export type StoreDeps = {
   readonly salt: Uint8Array;
   readonly settle: (directory: string, below: readonly string[], unsettled: Unsettled) => Promise<void>;
   readonly cloneTree: (from: string, to: string) => Promise<void>;
+  readonly cloneForGroup: (from: string, to: string, gid: number) => Promise<Cloned>;
   readonly removeTree: (directory: string, name: string) => Promise<void>;
   readonly assemble: (layers: readonly string[], to: string) => Promise<{ bytes: number; inodes: number }>;
   /** Waited for after each step, so that a test can stop there as a crash would. */
@@ -69,6 +73,7 @@ export class Store implements AsyncDisposable {
   readonly collector: Collector;
   readonly pulls: Pulls;
   readonly pull: PullDeps;
+  readonly grouped: GroupedLayers;
   readonly files: Files;
   readonly now: () => number;
   readonly #deps: StoreDeps;
@@ -77,8 +82,8 @@ export class Store implements AsyncDisposable {
   readonly #blobs: Blobs;
   readonly #ingest: Ingest;
   readonly #syncBehind: SyncBehind;
+  readonly #useNotes: UseNotes;
   readonly #closing = new AbortController();
-  #notedMs = 0;
 
   constructor(deps: StoreDeps, root: string, settings: StoreSettings) {
     const { files, reader, now, salt, log, metrics } = deps;
@@ -91,6 +96,7 @@ export class Store implements AsyncDisposable {
     this.proofs = new Proofs({ salt, ttlMs: settings.proofTtlMs, now });
     this.rights = new Rights(reader, this.proofs);
     this.tags = new Tags(files, this.layout);
+    this.#useNotes = new UseNotes({ files, layout: this.layout, inventory: this.inventory, now });
     const onTrouble = (message: string, error: unknown) => log.error(message, { error });
     this.trash = new Trash({ files, directory: this.layout.trash, removeTree: deps.removeTree, onTrouble });
     const shared = this.#shared();
@@ -104,15 +110,17 @@ export class Store implements AsyncDisposable {
     });
     this.#blobs = this.#openBlobs();
     const blobs = this.#blobs;
-    const { settle, cloneTree: clone, assemble } = deps;
+    const { settle, cloneTree: clone, cloneForGroup, assemble } = deps;
     this.#ingest = new Ingest({ ...shared, blobs, store: this.layers, settle, clone });
+    const onLanded = () => this.requestSync();
+    this.grouped = new GroupedLayers({ ...shared, ingest: this.#ingest, cloneForGroup, onLanded });
     this.#syncBehind = new SyncBehind({
       isBusy: () => !this.pulls.isIdle || this.#closing.signal.aborted,
       sync: () => this.layers.sync(),
       onTrouble: (error) => log.warn("Cannot sync the store; it is tried again", { error }),
     });
     const openMeter = (registry: string) => new ProgressMeter(this.#blobs, registry, now);
-    this.pulls = new Pulls({ ...shared, now, metrics, openMeter, onLanded: () => this.requestSync() });
+    this.pulls = new Pulls({ ...shared, now, metrics, openMeter, onLanded });
     const closing = this.#closing.signal;
     const [ingest, budget] = [this.#ingest, this.#budget];
     this.pull = { ...shared, reader, ingest, budget, files, assemble, closing, now };
@@ -135,7 +143,7 @@ export class Store implements AsyncDisposable {
   async tend(): Promise<void> {
     this.pulls.forgetOld();
     await this.collector.expirePartials(this.now());
-    await this.#noteUse();
+    await this.#useNotes.write();
     await this.#budget.keep();
     // What is being pulled has its tag already, and no Tree yet.
     if (this.pulls.isIdle) await this.tags.forget(this.inventory.meanings());
@@ -171,8 +179,9 @@ export class Store implements AsyncDisposable {
     );
     await this.pulls.landed();
     await this.#ingest.landed();
+    await this.grouped.landed();
     await this.#syncBehind.ended();
-    await this.#noteUse();
+    await this.#useNotes.write();
     await this.trash.emptied();
   }
 
@@ -202,24 +211,5 @@ export class Store implements AsyncDisposable {
   async #collect(targetBytes: number): Promise<void> {
     const { bytes, trees, layers } = await this.collector.collect(targetBytes);
     if (trees + layers > 0) this.#deps.metrics.countCollection({ bytes, items: trees + layers });
-  }
-
-  /** When each Tree was last used, so that a restart does not forget. */
-  async #noteUse(): Promise<void> {
-    const since = this.#notedMs;
-    this.#notedMs = this.now();
-    for (const key of this.inventory.trees.keys()) {
-      const usedMs = this.inventory.lastUsed(key);
-      if (usedMs >= since) await this.#touch(key, usedMs);
-    }
-  }
-
-  async #touch(key: Digest, usedMs: number): Promise<void> {
-    try {
-      await this.#deps.files.touch(this.layout.treeRecord(key), usedMs);
-    } catch (error) {
-      // Collected meanwhile.
-      if (!isFailure(error, "not-found")) throw error;
-    }
   }
 }

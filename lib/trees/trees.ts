@@ -8,6 +8,7 @@ import type { PullProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import { ClaimLayers } from "./claim-layers.ts";
 import { toDiskFailure } from "./disk-failure.ts";
+import type { GroupedLayers } from "./grouped-layers.ts";
 import { bytesOfLayer, type Layer } from "./layer.ts";
 import { type Asked, type Meaning, Meanings } from "./meaning.ts";
 import { registryOf } from "./permission.ts";
@@ -57,11 +58,14 @@ export type Figures = {
 };
 
 export class Trees implements AsyncDisposable {
+  /** For pods of a group. */
+  readonly groupedLayers: GroupedLayers;
   readonly #store: Store;
   readonly #meanings: Meanings;
 
   constructor(store: Store) {
     this.#store = store;
+    this.groupedLayers = store.grouped;
     const { rights, tags, now } = store;
     this.#meanings = new Meanings({ rights, tags, now, staleTags: store.settings.staleTags });
   }

@@ -2,6 +2,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { cloneForGroup } from "../../archive/clone-tree.ts";
 import type { Access } from "../../core/access.ts";
 import { parseReference } from "../../core/reference.ts";
 import { LinuxFiles } from "../../host/files.linux.ts";
@@ -94,6 +95,7 @@ export class Kit implements AsyncDisposable {
         this.settled.push(directory);
       },
       cloneTree: (from, to) => cp(from, to, { recursive: true }),
+      cloneForGroup,
       removeTree: (directory, name) => rm(path.join(directory, name), { recursive: true, force: true }),
       assemble: async (layers, to) => {
         for (const layer of layers.toReversed()) await cp(layer, to, { recursive: true, force: true });
