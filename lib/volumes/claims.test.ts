@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { commitClaim } from "../core/claim-steps.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { claimStats, readCapacity, validateClaim } from "./claim-answers.ts";
 import { createClaim } from "./create-claim.ts";
@@ -299,11 +300,22 @@ describe("deleteClaim()", () => {
     const deps = await node.startClaims();
     const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
     await use(node, deps, volumeId);
+    await deps.claims.write(commitClaim(deps.claims.require(volumeId), node.now));
     await deps.discard(`${root}/volumes/${volumeId}`);
-    await node.files.makeDirectory(`${root}/volumes/${volumeId}`);
     const request = { volumeId, secrets: new Map<string, string>() };
     await expect(deleteClaim(deps, request, call)).rejects.toEqual(being("corrupt"));
     expect([node.adopted.size, node.pushes.length]).toEqual([0, 0]);
+  });
+
+  it("pushes nothing of a claim whose stage died before a pod could write", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const fill = () => Promise.reject(new Failure("full", "the disk is full"));
+    await expect(stageClaim({ ...deps, fill }, stageRequest(volumeId), call)).rejects.toEqual(being("full"));
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect([node.adopted.size, node.pushes.length]).toEqual([0, 0]);
+    expect(await remains(node)).toEqual(nothing);
   });
 
   it("pushes nothing where nothing changed", async () => {

@@ -14,23 +14,41 @@ export type CommitDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" 
 
 /**
  * The Record says which Layer the changes are, and the Layer is in place, both durably. Stopped anywhere and called
- * again it ends the same: until the rename the upper is where it was, after it the Layer is.
+ * again it ends the same: until the rename the upper is where it was, after it the Layer is. Nothing comes of a claim
+ * that no stage brought so far that a pod could write. Throws `corrupt` where what was to become the Layer is gone.
  */
-export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promise<ClaimRecord> {
+export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promise<ClaimRecord | undefined> {
   const { files, limits, root, claims, clock, layers } = deps;
   const isInPlace = ({ commit }: ClaimRecord) => commit !== undefined && layers.isHere(commit.layer);
   let record = before;
   if (!isInPlace(before)) {
+    const { directory } = placesOf(root, before);
+    if (!(await isFilled(files, directory))) {
+      if (before.commit === undefined) return undefined;
+      throw lost(before);
+    }
     // What pods wrote is on the disk before anything says that it is.
-    await files.syncFilesystem(placesOf(root, before).directory);
+    await files.syncFilesystem(directory);
     record = committed(before, clock.now());
     if (record !== before) await claims.write(record);
-    if (record.commit !== undefined && !isInPlace(record)) await adopt(deps, record, record.commit.layer);
+    if (record.commit !== undefined) await adopt(deps, record, record.commit.layer);
   }
   // From now on it is content, and content has no limit.
   await limits.clear(record.project);
   return record;
 }
+
+async function isFilled(files: CommitDeps["files"], directory: string): Promise<boolean> {
+  try {
+    return (await files.list(directory)).some(({ name }) => name === "upper" || name === LEAVING);
+  } catch (error) {
+    if (isFailure(error, "not-found")) return false;
+    throw error;
+  }
+}
+
+/** Beside the upper: what is on its way to be a Layer. */
+const LEAVING = "commit";
 
 async function adopt(
   { files, limits, root, layers }: CommitDeps,
@@ -39,15 +57,13 @@ async function adopt(
 ): Promise<void> {
   const { directory, upper } = placesOf(root, record);
   const used = await limits.usage(record.project);
-  const leaving = path.join(directory, "commit");
+  const leaving = path.join(directory, LEAVING);
   await files.makeDirectory(leaving, { mode: 0o700 });
   try {
     await files.rename(upper, path.join(leaving, "fs"));
   } catch (error) {
+    // An earlier attempt got so far.
     if (!isFailure(error, "not-found")) throw error;
-    // An earlier attempt got so far, or there is nothing that could become a Layer.
-    const isMoved = (await files.list(leaving)).some(({ name }) => name === "fs");
-    if (!isMoved) throw lost(record);
   }
   await files.syncDirectory(leaving);
   await layers.adopt(leaving, { id: layer, ownBytes: used?.bytes ?? 0, inodes: used?.inodes ?? 0 });

@@ -106,6 +106,7 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
   let packed: Pack | undefined;
   let failure: Failure | undefined;
   let isLookedFor = false;
+  let isUsed = true;
   for (;;) {
     const seen: WriteBackSeen = {
       record,
@@ -113,7 +114,7 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
       nowMs: clock.now(),
       isMounted: await isInUse(deps, record),
       isLookedFor,
-      ...(packed === undefined ? {} : { isChanged: packed.isChanged }),
+      ...(packed === undefined && isUsed ? {} : { isChanged: packed?.isChanged ?? false }),
       ...(failure === undefined ? {} : { failure }),
     };
     const step = planWriteBack(seen);
@@ -125,13 +126,16 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
       return await remove(deps, record);
     }
     try {
-      if (step.kind === "commit") record = await commitClaim(deps, record);
-      else if (step.kind === "resume") {
+      if (step.kind === "commit") {
+        const done = await commitClaim(deps, record);
+        isUsed = done !== undefined;
+        record = done ?? record;
+      } else if (step.kind === "resume") {
         record = (await deps.resume(record, told)) ?? record;
         isLookedFor = true;
       } else if (step.kind === "pack") {
         // A call before this one may have recorded the commit and died before the Layer was in place.
-        record = await commitClaim(deps, record);
+        record = (await commitClaim(deps, record)) ?? record;
         packed = await deps.pack(record, told);
       } else if (packed !== undefined) record = await deps.push(record, packed, told);
     } catch (error) {

@@ -1,5 +1,5 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
-import { digestOf } from "../../core/digest.ts";
+import { digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { MemoryQuotas } from "../../host/quotas.fake.ts";
 import type { ProjectQuota, QuotaLimits } from "../../host/quotas.ts";
@@ -69,6 +69,9 @@ export class ClaimNode extends TestNode {
     const inline = await this.start();
     const { files, mounts, keyring, log, platform, registries } = inline;
     await this.files.makeDirectory(`${root}/layers`);
+    // What is in place is here, also where the plugin died before it knew.
+    for (const { name } of await this.files.list(`${root}/layers`))
+      this.adopted.add(parseDigest(`sha256:${name}`));
     const claims = await ClaimRecords.open(files, root, log);
     const records = await Records.open(files, root, log);
     const discard = async (at: string) => await this.#discard(at);
