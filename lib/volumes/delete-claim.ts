@@ -99,50 +99,64 @@ function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, se
   return flight;
 }
 
+/** How far a write-back has come in this flight. */
+type Progress<Pack> = Pick<WriteBackSeen, "record" | "isChanged" | "isLookedFor"> & {
+  readonly packed?: Pack;
+};
+
 async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, told: Told): Promise<void> {
   const { claims, clock, files } = deps;
-  let record = deleted(claims.require(volumeId), clock.now());
-  await claims.write(record);
-  let packed: Pack | undefined;
+  let progress: Progress<Pack> = { record: deleted(claims.require(volumeId), clock.now()) };
+  await claims.write(progress.record);
   let failure: Failure | undefined;
-  let isLookedFor = false;
-  let isUsed = true;
   for (;;) {
-    const seen: WriteBackSeen = {
-      record,
+    const { record } = progress;
+    const step = planWriteBack({
+      ...progress,
       boot: files.bootId(),
       nowMs: clock.now(),
       isMounted: await isInUse(deps, record),
-      isLookedFor,
-      ...(packed === undefined && isUsed ? {} : { isChanged: packed?.isChanged ?? false }),
       ...(failure === undefined ? {} : { failure }),
-    };
-    const step = planWriteBack(seen);
+    });
     if (step.kind === "fail") throw step.failure;
     if (step.kind === "remove") return await remove(deps, record);
     if (step.kind === "let-go") {
-      record = letGo(deps, record, step);
-      await claims.write(record);
-      return await remove(deps, record);
+      const gone = letGo(deps, record, step);
+      await claims.write(gone);
+      return await remove(deps, gone);
     }
     try {
-      if (step.kind === "commit") {
-        const done = await commitClaim(deps, record);
-        isUsed = done !== undefined;
-        record = done ?? record;
-      } else if (step.kind === "resume") {
-        record = (await deps.resume(record, told)) ?? record;
-        isLookedFor = true;
-      } else if (step.kind === "pack") {
-        // A call before this one may have recorded the commit and died before the Layer was in place.
-        record = (await commitClaim(deps, record)) ?? record;
-        packed = await deps.pack(record, told);
-      } else if (packed !== undefined) record = await deps.push(record, packed, told);
+      progress = await advance(deps, progress, { step, told });
     } catch (error) {
       if (!isFailure(error) || deps.signal.aborted) throw error;
       failure = error;
     }
   }
+}
+
+type Advance = {
+  readonly step: Extract<WriteBackStep, { readonly kind: "commit" | "resume" | "pack" | "push" }>;
+  readonly told: Told;
+};
+
+async function advance<Pack extends Packed>(
+  deps: DeleteDeps<Pack>,
+  progress: Progress<Pack>,
+  { step, told }: Advance,
+): Promise<Progress<Pack>> {
+  const { record, packed } = progress;
+  if (step.kind === "resume") {
+    return { ...progress, record: (await deps.resume(record, told)) ?? record, isLookedFor: true };
+  }
+  if (step.kind === "push" && packed !== undefined) {
+    return { ...progress, record: await deps.push(record, packed, told) };
+  }
+  // Before packing too: an earlier call may have recorded the commit and died before the Layer was in place.
+  const committed = await commitClaim(deps, record);
+  if (committed === undefined) return { ...progress, isChanged: false };
+  if (step.kind === "commit") return { ...progress, record: committed };
+  const made = await deps.pack(committed, told);
+  return { ...progress, record: committed, packed: made, isChanged: made.isChanged };
 }
 
 /** By the kernel's word, not the Record's. */
