@@ -1,6 +1,6 @@
 // The journeys of claims, put together with what they lean on, and the flights of write-backs that a stop ends.
 import { randomBytes } from "node:crypto";
-import { startCopy, startUpper } from "../lib/archive/start-upper.ts";
+import { fillUpper } from "../lib/archive/start-upper.ts";
 import type { ClaimRecord } from "../lib/core/claim-record.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
@@ -109,7 +109,6 @@ function toNode({ root, node, driver, registries, mount, selinux, claims, layer,
 }
 
 async function fill(root: string, record: ClaimRecord, below: readonly string[]): Promise<void> {
-  const { upper } = placesOf(root, record);
-  const start = record.settings.layout === "copy" ? startCopy : startUpper;
-  await start(upper, below, record.settings);
+  const { layout } = record.settings;
+  await fillUpper({ upper: placesOf(root, record).upper, layout, wishes: record.settings }, below);
 }

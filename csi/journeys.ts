@@ -1,4 +1,5 @@
 // The journeys that the door calls, put together with what they lean on: each goes to what its volume is.
+import { fillUpper } from "../lib/archive/start-upper.ts";
 import { isClaimId } from "../lib/core/claim-record.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
@@ -37,7 +38,7 @@ export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys 
 }
 
 function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "turns">): InlineJourneys {
-  const { ports, records, trees, turns } = parts;
+  const { ports, records, limits, discard, trees, turns } = parts;
   const { files, mounts, keyring, clock, log, platform } = ports;
   const deps: PublishDeps = {
     files,
@@ -47,16 +48,20 @@ function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "tur
     log,
     platform,
     records,
+    limits,
+    discard,
     trees,
     turns,
+    fillUpper,
     root: settings.root,
     registries: settings.registries,
+    inline: settings.inline,
     view: { ...settings.mount, ...(hasSelinux() ? { context: settings.selinux.context } : {}) },
   };
   return {
     publish: (request, call) => publish(deps, request, call),
     unpublish: (request) => unpublish(deps, request),
-    stats: (request) => stats({ records, trees }, request),
+    stats: (request) => stats(deps, request),
   };
 }
 

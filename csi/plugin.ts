@@ -74,7 +74,7 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const claims = await ClaimRecords.open(files, root, log);
   const discard = (at: string) => trash.take(at);
   await recover({ ...ports, records, claims, root, discard });
-  await repairLimits(limits, claims, log);
+  await repairLimits(limits, [records, claims], log);
   const trees = undo.use(await openStore(placed, ports));
   claims.holdBy(trees);
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
@@ -110,10 +110,12 @@ async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
 }
 
 /** What a Record that cannot be read has is not known, and left as it is. */
-async function repairLimits(limits: Limits, claims: ClaimRecords, log: Log): Promise<void> {
-  if (claims.unreadable.length > 0) return;
-  const lifted = await limits.repair(claims.all.values());
-  if (lifted > 0) log.info("Lifted limits that no claim has", { projects: lifted });
+async function repairLimits(limits: Limits, kept: readonly [Records, ClaimRecords], log: Log): Promise<void> {
+  const [records, claims] = kept;
+  limits.know([...records.scratches(), ...claims.all.values()]);
+  if (records.unreadable.length + claims.unreadable.length > 0) return;
+  const lifted = await limits.repair();
+  if (lifted > 0) log.info("Lifted limits that no volume has", { projects: lifted });
 }
 
 function watch({ metrics }: Ports, trees: Trees, records: Records, limits: Limits): void {

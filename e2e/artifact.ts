@@ -51,12 +51,17 @@ export function putFiles(
 }
 
 /** An image of these archives, lowest first. */
-export function putImage(registry: RegistryDouble, archives: readonly Uint8Array[]): Put {
+export function putImage(
+  registry: RegistryDouble,
+  archives: readonly Uint8Array[],
+  { tags = [] }: Pick<PutOptions, "tags"> = {},
+): Put {
   const diffIds = archives.map((bytes) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`);
   const config = { os: "linux", architecture: "amd64", rootfs: { type: "layers", diff_ids: diffIds } };
   const mediaType = "application/vnd.oci.image.layer.v1.tar+gzip";
   const parts = archives.map((bytes) => ({ bytes: gzipSync(bytes), mediaType }));
   return putParts(registry, parts, {
+    tags,
     config: { mediaType: "application/vnd.oci.image.config.v1+json", bytes: JSON.stringify(config) },
   });
 }

@@ -16,6 +16,8 @@ export type PodRequest = {
   readonly pod?: string;
   /** Of a PersistentVolume that somebody wrote by hand, in place of one of the pod's own. */
   readonly persistent?: boolean;
+  /** The pod does not have it read-only. */
+  readonly writable?: boolean;
   /** In place of the path that the kubelet would name. */
   readonly target?: string;
 };
@@ -47,7 +49,7 @@ export async function podVolume(plugin: Plugin, request: PodRequest): Promise<Po
           volume_id: id,
           target_path: target,
           volume_capability: capability,
-          readonly: true,
+          readonly: request.writable !== true,
           volume_context: context,
           secrets: request.secrets ?? {},
         },

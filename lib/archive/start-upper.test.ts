@@ -1,7 +1,10 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { startCopy, startUpper } from "./start-upper.ts";
+import { isFailure } from "../core/failure.ts";
+import { fillUpper, startCopy, startUpper } from "./start-upper.ts";
 import { Scratch } from "./testing/scratch.ts";
 
 const modeOf = (at: string) => statSync(at).mode & 0o7777;
@@ -48,5 +51,34 @@ describe("startCopy()", () => {
     writeFileSync(path.join(upper, "a"), "changed");
     expect(readFileSync(path.join(low, "a"), "utf8")).toBe("low");
     expect(readFileSync(path.join(upper, "b"), "utf8")).toBe("top");
+  });
+});
+
+describe("fillUpper()", () => {
+  it("makes an upper or a copy, as the layout says", async () => {
+    using scratch = new Scratch();
+    const base = path.join(scratch.path, "base");
+    mkdirSync(base);
+    writeFileSync(path.join(base, "file"), "x");
+    for (const layout of ["overlay", "copy"] as const) {
+      const upper = path.join(scratch.path, layout);
+      await fillUpper({ upper, layout, wishes: { mode: 0o711 } }, [base]);
+      expect([modeOf(upper), readdirSync(upper)]).toEqual([0o711, layout === "copy" ? ["file"] : []]);
+    }
+  });
+
+  it("leaves nothing of a copy that does not fit, and says that it is full", async () => {
+    using scratch = new Scratch();
+    const [base, small] = [path.join(scratch.path, "base"), path.join(scratch.path, "small")];
+    for (const directory of [base, small]) mkdirSync(directory);
+    writeFileSync(path.join(base, "file"), randomBytes(2 << 20));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "small", small]);
+    try {
+      const copying = fillUpper({ upper: path.join(small, "upper"), layout: "copy", wishes: {} }, [base]);
+      await expect(copying).rejects.toSatisfy((error) => isFailure(error, "full"));
+      expect(readdirSync(small)).toEqual([]);
+    } finally {
+      execFileSync("umount", [small]);
+    }
   });
 });

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import path from "node:path";
 import { Directory } from "../host/directory.ts";
+import { failureOf } from "../host/errno.ts";
 import { removeTree } from "../host/remove-tree.ts";
 import { type Attributes, applyToDirectory, readAttributes } from "./attributes.ts";
 import { assembleLayers } from "./clone-tree.ts";
@@ -17,6 +18,18 @@ const EVERYBODYS: Attributes = {
   mtime: { seconds: 0, nanoseconds: 0 },
   xattrs: [],
 };
+
+/** What is to be made: an upper, or a copy, and how its root is to look. */
+export type Filling = {
+  readonly upper: string;
+  readonly layout: "overlay" | "copy";
+  readonly wishes: RootWishes;
+};
+
+/** What pods write to is there, whole; once it is, it stays as it is. Failures: those of a disk, `full` among them. */
+export async function fillUpper({ upper, layout, wishes }: Filling, below: readonly string[]): Promise<void> {
+  await (layout === "copy" ? startCopy : startUpper)(upper, below, wishes);
+}
 
 /** The upper is there and its root looks like the base's (`below`: topmost first). One that is there stays as it is. */
 export async function startUpper(upper: string, below: readonly string[], wishes: RootWishes): Promise<void> {
@@ -40,8 +53,14 @@ async function appear(at: string, make: (fresh: string) => Promise<void>): Promi
   if (existsSync(at)) return;
   const [directory, name] = [path.dirname(at), `${path.basename(at)}.new`];
   await removeTree(directory, name);
-  await make(path.join(directory, name));
-  renameSync(path.join(directory, name), at);
+  try {
+    await make(path.join(directory, name));
+    renameSync(path.join(directory, name), at);
+  } catch (error) {
+    // What did not fit would be charged until somebody tries again.
+    await removeTree(directory, name);
+    throw failureOf(error, `Cannot make "${at}"`);
+  }
 }
 
 function describe(root: string, below: readonly string[], wishes: RootWishes): void {

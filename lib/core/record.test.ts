@@ -32,6 +32,11 @@ describe("parseRecord()", () => {
       ]),
     };
     expect(parseRecord(formatRecord(odd), "n")).toEqual(odd);
+    for (const scratch of [
+      { bytes: 2 ** 30, inodes: 9 },
+      { bytes: 1, inodes: 1, project: 7 },
+    ])
+      expect(parseRecord(formatRecord({ ...record, scratch }), "n")).toEqual({ ...record, scratch });
     const { podUid: _, ...claimed } = record;
     expect(parseRecord(formatRecord(claimed), "n")).toEqual(claimed);
   });
@@ -44,6 +49,7 @@ describe("parseRecord()", () => {
     ["a newer version", text({ ...written(), version: 2 }), "unsupported", "version is 2"],
     ["another kind", text({ ...written(), kind: "claim" }), "unsupported", 'kind "claim"'],
     ["no target", text({ ...written(), target: null }), "corrupt", "target is missing"],
+    ["half a scratch", text({ ...written(), scratch: { bytes: 1 } }), "corrupt", "inodes is missing"],
     ["a bad digest", text({ ...written(), digest: "x" }), "corrupt", "digest is refused"],
     [
       "a switch in words",

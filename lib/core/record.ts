@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Digest } from "./digest.ts";
 import { Failure } from "./failure.ts";
-import { parseFields, type Refuse } from "./fields.ts";
+import { type Fields, parseFields, type Refuse } from "./fields.ts";
 
 /** One Volume at one target. Never holds a secret. */
 export type InlineRecord = {
@@ -22,6 +22,8 @@ export type InlineRecord = {
   readonly treeKey: Digest;
   /** The boot during which it was mounted. */
   readonly boot: string;
+  /** Where it may be written to: what of that it may hold, and the project that counts it, where something counts. */
+  readonly scratch?: { readonly bytes: number; readonly inodes: number; readonly project?: number };
 };
 
 const VERSION = 1;
@@ -58,6 +60,7 @@ export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
   if (kind !== "inline")
     throw refuse(`it is of the kind "${kind}", which this release does not know`, "unsupported");
   const podUid = fields.optionalText("podUid");
+  const scratch = fields.optionalObject("scratch");
   return {
     kind,
     volumeId: fields.text("volumeId"),
@@ -70,6 +73,16 @@ export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
     digest: fields.digest("digest"),
     treeKey: fields.digest("treeKey"),
     boot: fields.text("boot"),
+    ...(scratch === undefined ? {} : { scratch: readScratch(scratch) }),
+  };
+}
+
+function readScratch(fields: Fields): NonNullable<InlineRecord["scratch"]> {
+  const project = fields.optionalCount("project");
+  return {
+    bytes: fields.count("bytes"),
+    inodes: fields.count("inodes"),
+    ...(project === undefined ? {} : { project }),
   };
 }
 

@@ -13,6 +13,7 @@ import type {
   ValidateClaimRequest,
   VolumeStats,
 } from "./requests.ts";
+import { readUse } from "./use.ts";
 
 const SMALLEST_BYTES = 2 ** 20;
 
@@ -43,18 +44,9 @@ export async function claimStats(
   const isThere =
     record?.stage?.path === path || record?.publications.some(({ target }) => target === path) === true;
   if (record === undefined || !isThere) return undefined;
-  const used = await deps.limits.usage(record.project);
-  if (used === undefined) {
-    const { bytesTotal, bytesFree, inodesTotal, inodesFree } = await deps.files.statFilesystem(path);
-    return {
-      bytes: usageOf(bytesTotal, bytesTotal - bytesFree),
-      inodes: usageOf(inodesTotal, inodesTotal - inodesFree),
-    };
-  }
-  if (used.bytes > record.bytes) {
+  const use = await readUse(deps, record, path);
+  if (use.bytes.used > record.bytes && record.project !== undefined) {
     deps.log.warn("A claim uses more than its limit", { volume: volumeId, limit: formatBytes(record.bytes) });
   }
-  return { bytes: usageOf(record.bytes, used.bytes), inodes: usageOf(record.inodes, used.inodes) };
+  return use;
 }
-
-const usageOf = (total: number, used: number) => ({ total, used, available: Math.max(0, total - used) });

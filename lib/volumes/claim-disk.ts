@@ -12,7 +12,8 @@ export type ClaimDiskDeps = {
   readonly discard: (at: string) => Promise<void>;
 };
 
-export type ClaimPlaces = {
+/** Where what a volume's pods write is kept. */
+export type Places = {
   readonly directory: string;
   /** What pods write: the upper of an overlay, or under `copy` all there is. */
   readonly upper: string;
@@ -20,8 +21,13 @@ export type ClaimPlaces = {
   readonly work: string;
 };
 
-export function placesOf(root: string, { volumeId }: Pick<ClaimRecord, "volumeId">): ClaimPlaces {
-  const directory = path.join(root, "volumes", volumeId);
+export function placesOf(root: string, { volumeId }: Pick<ClaimRecord, "volumeId">): Places {
+  return placesAt(root, volumeId);
+}
+
+/** `name`: that of the volume's Record. */
+export function placesAt(root: string, name: string): Places {
+  const directory = path.join(root, "volumes", name);
   return { directory, upper: path.join(directory, "upper"), work: path.join(directory, "work") };
 }
 

@@ -3,32 +3,26 @@ import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { emptyLayer, placesOf } from "./claim-disk.ts";
+import { mountWritable, type WritableDeps } from "./mount-writable.ts";
 
 /** `below`: directories of the base, topmost first. The path is an empty directory, with nothing mounted. */
 export async function mountClaim(
-  deps: Pick<ClaimDeps, "mounts" | "files" | "root" | "flags" | "context">,
+  deps: WritableDeps & Pick<ClaimDeps, "root" | "flags" | "context">,
   record: ClaimRecord,
   below: readonly string[],
   target: string,
 ): Promise<void> {
-  const { mounts, files, root, flags, context } = deps;
-  const { upper, work } = placesOf(root, record);
-  if (record.settings.layout === "copy") {
-    await mounts.bind({ source: upper, target, flags: { ...flags, readOnly: false } });
-    return;
-  }
-  await files.makeDirectory(work, { mode: 0o700 });
+  const { files, root, flags, context } = deps;
   if (below.length === 0) await files.makeDirectory(emptyLayer(root));
-  await mounts.overlay({
-    lower: below.length === 0 ? [emptyLayer(root)] : below,
-    upper,
-    work,
+  const { layout, durability } = record.settings;
+  const writable = { places: placesOf(root, record), layout, isVolatile: durability === "volatile" };
+  const view = { ...flags, ...(context === undefined ? {} : { context }) };
+  await mountWritable(
+    deps,
+    view,
+    { ...writable, below: below.length === 0 ? [emptyLayer(root)] : below },
     target,
-    flags: { ...flags, readOnly: false },
-    volatile: record.settings.durability === "volatile",
-    redirectDir: false,
-    ...(context === undefined ? {} : { context }),
-  });
+  );
 }
 
 /** Throws `conflict`: a claim is staged at one path at a time. */

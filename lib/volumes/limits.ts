@@ -1,5 +1,4 @@
-// Size limits of claims: which project each has, and that no two ever share one.
-import type { ClaimRecord } from "../core/claim-record.ts";
+// Size limits of what pods write: which project each volume has, and that no two ever share one.
 import { Failure } from "../core/failure.ts";
 import type { QuotaLimits, Quotas } from "../host/quotas.ts";
 
@@ -11,10 +10,15 @@ export type LimitsDeps = {
   readonly projects: { readonly base: number; readonly count: number };
 };
 
+/** Of a Record, as far as it is about limits. */
+type Limited = { readonly project?: number };
+
 /** Limits as far as this node has them: without `quotas` every call is done at once. */
 export class Limits {
   readonly #deps: LimitsDeps | undefined;
   #drawing: Promise<unknown> = Promise.resolve();
+  /** Projects of Records, whichever kind they are of: one that was just drawn has nothing that shows it yet. */
+  readonly #taken = new Set<number>();
 
   constructor(deps: LimitsDeps | undefined) {
     this.#deps = deps;
@@ -26,13 +30,13 @@ export class Limits {
 
   /**
    * Draws a project that no Record has and nothing is charged to, and hands it to `take`, which records it before the
-   * next draw looks. None where nothing is limited.
+   * next draw looks; until it is cleared nobody else gets it. None where nothing is limited.
    */
   async draw<T>(
-    records: () => Iterable<ClaimRecord>,
+    records: () => Iterable<Limited>,
     take: (project: number | undefined) => Promise<T>,
   ): Promise<T> {
-    const drawn = this.#drawing.then(async () => await take(await this.#free(records())));
+    const drawn = this.#drawing.then(async () => await this.#give(await this.#free(records()), take));
     this.#drawing = drawn.catch(() => undefined);
     return await drawn;
   }
@@ -53,6 +57,7 @@ export class Limits {
   async clear(project: number | undefined): Promise<void> {
     if (this.#deps === undefined || project === undefined) return;
     await this.#deps.quotas.clearLimits(this.#deps.root, project);
+    this.#taken.delete(project);
   }
 
   /** What counts under the project; undefined where nothing is counted. */
@@ -62,22 +67,36 @@ export class Limits {
     return { bytes: usedBytes, inodes: usedInodes };
   }
 
-  /** Clears the limits of projects of ours that no Record has: a start finds what a crash left. */
-  async repair(records: Iterable<ClaimRecord>): Promise<number> {
+  /** These Records are there at a start: nobody else gets their projects. */
+  know(records: Iterable<Limited>): void {
+    for (const { project } of records) if (project !== undefined) this.#taken.add(project);
+  }
+
+  /** Clears the limits of projects of ours that nobody is known to have: a start finds what a crash left. */
+  async repair(): Promise<number> {
     if (this.#deps === undefined) return 0;
     const { quotas, root } = this.#deps;
-    const taken = new Set([...records].map(({ project }) => project));
     const stray = (await quotas.list(root)).filter(
-      ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !taken.has(project),
+      ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !this.#taken.has(project),
     );
     for (const { project } of stray) await quotas.clearLimits(root, project);
     return stray.length;
   }
 
-  async #free(records: Iterable<ClaimRecord>): Promise<number | undefined> {
+  async #give<T>(project: number | undefined, take: (project: number | undefined) => Promise<T>): Promise<T> {
+    if (project !== undefined) this.#taken.add(project);
+    try {
+      return await take(project);
+    } catch (error) {
+      if (project !== undefined) this.#taken.delete(project);
+      throw error;
+    }
+  }
+
+  async #free(records: Iterable<Limited>): Promise<number | undefined> {
     if (this.#deps === undefined) return undefined;
     const { quotas, root, projects } = this.#deps;
-    const taken = new Set([...records].map(({ project }) => project));
+    const taken = new Set([...this.#taken, ...[...records].map(({ project }) => project)]);
     // What is still charged belongs to a committed Layer, or to something on its way out.
     for (const { project } of await quotas.list(root)) taken.add(project);
     for (let project = projects.base; project < projects.base + projects.count; project++) {
@@ -85,7 +104,7 @@ export class Limits {
     }
     throw new Failure(
       "full",
-      "Cannot limit another claim: every project number of this node is taken; delete claims",
+      "Cannot limit another volume: every project number of this node is taken; delete claims, or raise projects.count",
     );
   }
 

@@ -1,6 +1,7 @@
 // What may be asked of a publish, before anything is looked up: the pod, the path, the way of access.
 import path from "node:path";
 import { Failure } from "../core/failure.ts";
+import { isReader } from "./claim-capability.ts";
 import type { PublishRequest } from "./requests.ts";
 
 const EPHEMERAL = "csi.storage.k8s.io/ephemeral";
@@ -19,6 +20,15 @@ export function checkPublish(request: PublishRequest): void {
   const flag = capability.mountFlags.find((option) => option !== "ro");
   if (flag !== undefined) throw refuse(`the mount option "${flag}" is not supported; leave mountOptions out`);
   if (attributes.get(EPHEMERAL) === "true") checkPod(request, refuse);
+}
+
+/** Of a volume that is to be written to. Throws `invalid` where the pod may only read it. */
+export function refuseReader({ volumeId, readOnly, capability }: PublishRequest): void {
+  if (!readOnly && !isReader(capability)) return;
+  throw new Failure(
+    "invalid",
+    `Cannot publish volume "${volumeId}": it is writable, and the pod has it read-only; set readOnly to false, or leave "writable" out`,
+  );
 }
 
 /** Only the kubelet knows the pod: without it, or under another pod's path, an inline volume is a forgery. */

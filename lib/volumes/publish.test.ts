@@ -6,8 +6,8 @@ import { call, podRequest, refusal, root, severalLayers, TestNode } from "./test
 import { unpublish } from "./unpublish.ts";
 
 const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
-const published = { records: 1, mounts: 1, directory: true };
-const nothing = { records: 0, mounts: 0, directory: false };
+const published = { records: 1, mounts: 1, directory: true, scratches: 0, limits: 0 };
+const nothing = { records: 0, mounts: 0, directory: false, scratches: 0, limits: 0 };
 
 describe("publish()", () => {
   it("binds a single layer read-only, without devices and setuid", async () => {

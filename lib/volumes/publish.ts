@@ -6,40 +6,40 @@ import type { Platform } from "../core/platform.ts";
 import { formatProgress } from "../core/progress.ts";
 import { type InlineRecord, recordName } from "../core/record.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
-import type { Log } from "../host/log.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import type { RegistrySettings } from "../settings/registries.ts";
 import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
 import type { Progress } from "../trees/pull-progress.ts";
 import type { LeasedTree, TreeRequest, Trees } from "../trees/trees.ts";
-import { mountTree, type ViewSettings } from "./mount-tree.ts";
+import { mountTree } from "./mount-tree.ts";
 import { type Clock, waitFor } from "./patience.ts";
-import { checkPublish } from "./publish-request.ts";
-import type { Records } from "./records.ts";
+import { checkPublish, refuseReader } from "./publish-request.ts";
 import type { Call, PublishRequest } from "./requests.ts";
+import { discardScratch, mountScratch, recordScratch, type ScratchDeps } from "./scratch.ts";
 import { checkTarget, clearTarget, isMounted, type TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
-export type PublishDeps = TargetDeps & {
-  readonly turns: Turns;
-  readonly records: Records;
-  readonly trees: Pick<Trees, "lease" | "hold" | "letGo">;
-  readonly keyring: Keyring;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly view: ViewSettings;
-  readonly platform: Platform;
-  readonly registries: readonly RegistrySettings[];
-};
+export type PublishDeps = TargetDeps &
+  ScratchDeps & {
+    readonly turns: Turns;
+    readonly trees: Pick<Trees, "lease" | "hold" | "letGo" | "sizeOf">;
+    readonly keyring: Keyring;
+    readonly clock: Clock;
+    readonly platform: Platform;
+    readonly registries: readonly RegistrySettings[];
+    readonly inline: { readonly maxSizeBytes: number };
+  };
 
 /**
- * The volume is mounted read-only at the target when it resolves; repeating it is safe and never unmounts.
+ * The volume is mounted at the target when it resolves, read-only unless it says that it is writable; repeating it is
+ * safe and never unmounts.
  * `pending` while the pull goes on. After any other Failure nothing of it is left, but for the Record of a pod that
  * had its mount before, where the Failure may pass.
  */
 export async function publish(deps: PublishDeps, request: PublishRequest, call: Call): Promise<void> {
   checkPublish(request);
-  const settings = parseVolume(request.attributes, { registries: deps.registries });
+  const settings = parseVolume(request.attributes, deps);
+  if (settings.scratch !== undefined) refuseReader(request);
   const wanted = toRecord(request);
   using _turn = deps.turns.take(request.volumeId);
   const existing = deps.records.of(request.volumeId);
@@ -59,7 +59,7 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
       treeKey: tree.key,
       boot: deps.files.bootId(),
     };
-    await recordAndMount(deps, record, tree);
+    await recordAndMount(deps, { record, settings, known }, tree);
     for (const note of tree.notes) deps.log.warn(note, { volume: request.volumeId });
   } catch (error) {
     if (!call.signal.aborted && !goesOn(error, known)) await undo(deps, wanted);
@@ -113,7 +113,8 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
     ...(settings.pullPolicy === undefined ? {} : { pullPolicy: settings.pullPolicy }),
     platform: settings.platform ?? deps.platform,
     ...(settings.mediaTypes === undefined ? {} : { mediaTypes: settings.mediaTypes }),
-    layout: settings.layout,
+    // A copy to write to is made of the layers themselves.
+    layout: settings.scratch === undefined ? settings.layout : "overlay",
   };
   const artifact = formatReference(settings.reference);
   let progress: Progress = { doneBytes: 0, sources: [] };
@@ -128,21 +129,32 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
   );
 }
 
+type Recorded = Pick<Sought, "settings" | "known"> & { readonly record: InlineRecord };
+
 /** The Record before the mount it describes, so that a crash in between leaves a Record, never a mount without one. */
-async function recordAndMount(deps: PublishDeps, record: InlineRecord, tree: LeasedTree): Promise<void> {
+async function recordAndMount(deps: PublishDeps, made: Recorded, tree: LeasedTree): Promise<void> {
+  const { record, settings, known } = made;
+  const { scratch, layout } = settings;
   deps.trees.hold(recordName(record.volumeId, record.target), [tree.key, ...tree.layerIds]);
-  await deps.records.write(record);
-  await deps.files.makeDirectory(record.target, { mode: 0o750 });
-  await mountTree(deps.mounts, deps.view, tree.layers, record.target);
+  if (scratch === undefined) {
+    await deps.records.write(record);
+    await deps.files.makeDirectory(record.target, { mode: 0o750 });
+    return await mountTree(deps.mounts, deps.view, tree.layers, record.target);
+  }
+  const recorded = await recordScratch(deps, record, scratch, known);
+  const baseBytes = deps.trees.sizeOf(tree.key)?.bytes ?? 0;
+  await mountScratch(deps, recorded, { layout, settings: scratch, below: tree.layers, baseBytes });
 }
 
 /** Nothing of this publish is left: the kubelet need not call unpublish after a refusal. */
 async function undo(deps: PublishDeps, wanted: Wanted): Promise<void> {
   const { volumeId, target } = wanted;
+  const record = deps.records.at(volumeId, target);
   // Held before the Record was there: where that could not be written, nobody else lets go.
-  if (deps.records.at(volumeId, target) === undefined) return deps.trees.letGo(recordName(volumeId, target));
+  if (record === undefined) return deps.trees.letGo(recordName(volumeId, target));
   try {
     await clearTarget(deps, target);
+    await discardScratch(deps, record);
     await deps.records.remove(recordName(volumeId, target));
     deps.trees.letGo(recordName(volumeId, target));
   } catch (error) {

@@ -38,6 +38,11 @@ export class Records {
     return this.#records.get(recordName(volumeId, target));
   }
 
+  /** What those that are written to may hold. */
+  scratches(): ReadonlyArray<NonNullable<InlineRecord["scratch"]>> {
+    return [...this.#records.values()].flatMap(({ scratch }) => scratch ?? []);
+  }
+
   /** The Record is there when it resolves. Not synced: a reboot takes an inline volume's mount as well. */
   async write(record: InlineRecord): Promise<void> {
     const name = recordName(record.volumeId, record.target);

@@ -7,6 +7,7 @@ import { checkCapabilities } from "./claim-capability.ts";
 import { ensureDisk } from "./claim-disk.ts";
 import { mountClaim, refuseOtherPath } from "./claim-mount.ts";
 import { type BaseFound, findBase } from "./find-base.ts";
+import { fitting } from "./fitting.ts";
 import { type FindDeps, waitForTree } from "./lease-base.ts";
 import type { Call, StageRequest } from "./requests.ts";
 import { checkTarget, clearTarget, isMounted } from "./target.ts";
@@ -44,7 +45,14 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   if (found.base.note !== undefined && record.base === undefined)
     deps.log.warn(found.base.note, { volume: volumeId });
   await ensureDisk(deps, record);
-  await deps.fill(record, below);
+  const { bytes, settings } = record;
+  const copied = {
+    volumeId,
+    bytes,
+    layout: settings.layout,
+    baseBytes: deps.layers.bytesOf(found.base.layers),
+  };
+  await fitting(deps, copied, () => deps.fill(record, below));
   await deps.files.makeDirectory(path, { mode: 0o750 });
   await mountClaim(deps, record, below, path);
 }

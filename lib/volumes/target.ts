@@ -7,12 +7,12 @@ import { type Mounts, overlaySource } from "../host/mounts.ts";
 export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
 
 /**
- * Whether the mount is of the store: an overlay, one Layer, or a claim's directory. Overlays are known by their source:
+ * Whether the mount is of the store: an overlay, one Layer, or a copy that pods write to. Overlays are known by their source:
  * in their options older kernels show names of descriptors, where newer ones show our paths.
  */
 function isOurMount(entry: MountEntry): boolean {
   if (entry.type === "overlay") return entry.source === overlaySource;
-  return /\/(?:layers\/[0-9a-f]{64}\/fs|volumes\/claim-[0-9a-f]{64}\/upper)$/.test(entry.root);
+  return /\/(?:layers\/[0-9a-f]{64}\/fs|volumes\/(?:claim-)?[0-9a-f]{64}\/upper)$/.test(entry.root);
 }
 
 /** Whether a mount of ours is at the target, on top. Throws `conflict` where it is somebody else's. */

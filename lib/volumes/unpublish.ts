@@ -1,24 +1,29 @@
 // The journey of NodeUnpublishVolume: nothing of the volume is left at its target.
 import { recordName } from "../core/record.ts";
 import type { Trees } from "../trees/trees.ts";
+import type { ClaimDiskDeps } from "./claim-disk.ts";
 import type { Records } from "./records.ts";
 import type { UnpublishRequest } from "./requests.ts";
+import { discardScratch } from "./scratch.ts";
 import { clearTarget, type TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
-export type UnpublishDeps = TargetDeps & {
-  readonly turns: Turns;
-  readonly records: Records;
-  readonly trees: Pick<Trees, "letGo">;
-};
+export type UnpublishDeps = TargetDeps &
+  ClaimDiskDeps & {
+    readonly turns: Turns;
+    readonly records: Records;
+    readonly trees: Pick<Trees, "letGo">;
+  };
 
 /**
- * Neither mount, directory nor Record is left when it resolves; a volume that is unknown is fine.
+ * Neither mount, directory, what was written nor Record is left when it resolves; a volume that is unknown is fine.
  * What is at the target and not ours, or not empty, is never touched: `conflict`. `in-use` while the mount is busy.
  */
 export async function unpublish(deps: UnpublishDeps, { volumeId, target }: UnpublishRequest): Promise<void> {
   using _turn = deps.turns.take(volumeId);
   await clearTarget(deps, target);
+  const record = deps.records.at(volumeId, target);
+  if (record !== undefined) await discardScratch(deps, record);
   await deps.records.remove(recordName(volumeId, target));
   deps.trees.letGo(recordName(volumeId, target));
 }

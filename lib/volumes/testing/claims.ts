@@ -1,17 +1,12 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
 import { digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
-import { MemoryQuotas } from "../../host/quotas.fake.ts";
-import type { ProjectQuota, QuotaLimits } from "../../host/quotas.ts";
 import type { Resolved } from "../../registry/reader.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
 import type { DeleteDeps } from "../delete-claim.ts";
 import { LayerUse } from "../layer-use.ts";
-import { Limits } from "../limits.ts";
-import { Records } from "../records.ts";
-import { recover } from "../recover.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
@@ -20,37 +15,8 @@ import { call, root, TestNode } from "./node.ts";
 export const staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/x/globalmount";
 export const driver = "csi.larder.test";
 
-/** Its own small tree follows the paths it is told of. */
-class ChargingQuotas extends MemoryQuotas {
-  override async setProject(directory: string, project: number): Promise<void> {
-    let at = "";
-    for (const name of directory.split("/").slice(1)) {
-      at += `/${name}`;
-      await this.readProject(at).catch(() => this.makeDirectory(at));
-    }
-    await super.setProject(directory, project);
-  }
-
-  override async setLimits(_path: string, project: number, limits: QuotaLimits): Promise<void> {
-    await super.setLimits("/", project, limits);
-  }
-
-  override async clearLimits(_path: string, project: number): Promise<void> {
-    await super.clearLimits("/", project);
-  }
-
-  override async readQuota(_path: string, project: number): Promise<ProjectQuota> {
-    return await super.readQuota("/", project);
-  }
-
-  override async list(): Promise<readonly ProjectQuota[]> {
-    return await super.list("/");
-  }
-}
-
 /** A registry that has nothing, or answers each question with a Failure. */
 export class ClaimNode extends TestNode {
-  readonly quotas = new ChargingQuotas();
   trouble: Failure | undefined;
   /** What the cache's key means; nothing by default. */
   head: Resolved | undefined;
@@ -67,17 +33,13 @@ export class ClaimNode extends TestNode {
   // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
   async startClaims(): Promise<CreateDeps & DeleteDeps> {
     const inline = await this.start();
-    const { files, mounts, keyring, log, platform, registries } = inline;
+    const { files, mounts, keyring, log, platform, registries, limits, discard } = inline;
     await this.files.makeDirectory(`${root}/layers`);
     // What is in place is here, also where the plugin died before it knew.
     for (const { name } of await this.files.list(`${root}/layers`))
       this.adopted.add(parseDigest(`sha256:${name}`));
     const claims = await ClaimRecords.open(files, root, log);
-    const records = await Records.open(files, root, log);
-    const discard = async (at: string) => await this.#discard(at);
-    await recover({ files, mounts, records, claims, root, log, discard });
     claims.holdBy(inline.trees);
-    const limits = new Limits({ quotas: this.quotas, root, projects: { base: 1000, count: 100 } });
     return {
       files,
       mounts,
@@ -146,11 +108,6 @@ export class ClaimNode extends TestNode {
     if (this.trouble !== undefined) throw this.trouble;
     if (this.head !== undefined) return this.head;
     throw notFound;
-  }
-
-  async #discard(at: string): Promise<void> {
-    for (const { name } of await this.files.list(at).catch(() => [])) await this.#discard(`${at}/${name}`);
-    await this.files.removeEmptyDirectory(at).catch(() => this.files.removeFile(at));
   }
 }
 

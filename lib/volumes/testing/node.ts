@@ -1,13 +1,18 @@
 // A node in memory: its files, mounts, Records and a store of one Tree, which can be stopped after any effect.
+import type { Filling } from "../../archive/start-upper.ts";
 import { digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
+import type { Reference } from "../../core/reference.ts";
 import { MemoryFiles } from "../../host/files.fake.ts";
 import type { Files } from "../../host/files.ts";
 import { openMemoryLog } from "../../host/log.fake.ts";
 import { MemoryMounts } from "../../host/mounts.fake.ts";
 import type { Mounts } from "../../host/mounts.ts";
+import { MemoryQuotas } from "../../host/quotas.fake.ts";
+import type { ProjectQuota, QuotaLimits, Quotas } from "../../host/quotas.ts";
 import type { LeasedTree, TreeRequest } from "../../trees/trees.ts";
 import { ClaimRecords } from "../claim-records.ts";
+import { Limits } from "../limits.ts";
 import type { PublishDeps } from "../publish.ts";
 import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
@@ -21,12 +26,67 @@ const layerOf = (name: string) => `${root}/layers/${digestOf(name).slice("sha256
 /** What a simulated stop throws: nothing of ours catches it by name. */
 class Stopped extends Error {}
 
-const reads = new Set(["read", "list", "at", "statFilesystem", "bootId", "readTouched"]);
+const reads = new Set([
+  "read",
+  "list",
+  "at",
+  "statFilesystem",
+  "bootId",
+  "readTouched",
+  "readSupport",
+  "readProject",
+  "readQuota",
+]);
+
+/** Its own small tree follows the paths it is told of. */
+class ChargingQuotas extends MemoryQuotas {
+  override async setProject(directory: string, project: number): Promise<void> {
+    let at = "";
+    for (const name of directory.split("/").slice(1)) {
+      at += `/${name}`;
+      await this.readProject(at).catch(() => this.makeDirectory(at));
+    }
+    await super.setProject(directory, project);
+  }
+
+  override async setLimits(_path: string, project: number, limits: QuotaLimits): Promise<void> {
+    await super.setLimits("/", project, limits);
+  }
+
+  override async clearLimits(_path: string, project: number): Promise<void> {
+    await super.clearLimits("/", project);
+  }
+
+  override async readQuota(_path: string, project: number): Promise<ProjectQuota> {
+    return await super.readQuota("/", project);
+  }
+
+  override async list(): Promise<readonly ProjectQuota[]> {
+    return await super.list("/");
+  }
+}
+
+/** What no test changes. */
+const said = {
+  registries: [],
+  inline: { maxSizeBytes: 10 * 2 ** 30 },
+  view: { noSuid: true, noDev: true },
+  platform: { os: "linux", architecture: "amd64" },
+  clock: { now: () => 0, pause: () => new Promise<void>(() => undefined) },
+  keyring: {
+    accessesFor: async ({ host, repository }: Reference) => [{ host, repository }],
+  },
+};
 
 export class TestNode {
   readonly files = new MemoryFiles();
   readonly mounts = new MemoryMounts();
   readonly log = openMemoryLog();
+  readonly quotas = new ChargingQuotas();
+  /** Whether the node has them. */
+  hasQuotas = true;
+  readonly filled: Filling[] = [];
+  fill: () => Promise<void> = async () => undefined;
   readonly held = new Map<string, readonly string[]>();
   readonly asked: TreeRequest[] = [];
   layers: readonly string[] = [layerOf("one")];
@@ -42,23 +102,33 @@ export class TestNode {
     for (const directory of ["volumes", "ingest", "trash"])
       await this.files.makeDirectory(`${root}/${directory}`);
     const records = await Records.open(files, root, this.log.log);
-    const discard = async (at: string) => void (await files.removeEmptyDirectory(at));
+    const discard = async (at: string) => await discardFrom(files, at);
     const claims = await ClaimRecords.open(files, root, this.log.log);
     await recover({ files, mounts, records, claims, root, log: this.log.log, discard });
+    const quotas = this.#stoppable<Quotas>(this.quotas);
+    const limits = new Limits(
+      this.hasQuotas ? { quotas, root, projects: { base: 1000, count: 100 } } : undefined,
+    );
+    limits.know([...records.scratches(), ...claims.all.values()]);
+    await limits.repair();
     return {
       files,
       mounts,
       records,
+      limits,
+      discard,
       root,
+      fillUpper: async (filling) => {
+        await files.makeDirectory(filling.upper);
+        this.filled.push(filling);
+        await this.fill();
+      },
       log: this.log.log,
       turns: openTurns(),
-      registries: [],
-      view: { noSuid: true, noDev: true },
-      platform: { os: "linux", architecture: "amd64" },
-      clock: { now: () => 0, pause: () => new Promise(() => undefined) },
-      keyring: { accessesFor: async ({ host, repository }) => [{ host, repository }] },
+      ...said,
       trees: {
         lease: (request) => this.#lease(request),
+        sizeOf: () => ({ bytes: 5 * 2 ** 30, inodes: 65_000 }),
         hold: (holder, roots) => void this.held.set(holder, roots),
         letGo: (holder) => void this.held.delete(holder),
       },
@@ -73,7 +143,9 @@ export class TestNode {
       () => true,
       () => false,
     );
-    return { records, mounts, directory };
+    const scratches = (await this.files.list(`${root}/volumes`)).length;
+    const limits = (await this.quotas.list()).filter((project) => project.limits !== undefined).length;
+    return { records, mounts, directory, scratches, limits };
   }
 
   async #lease(request: TreeRequest): Promise<LeasedTree> {
@@ -105,6 +177,12 @@ export class TestNode {
       },
     });
   }
+}
+
+/** Removes as the trash does, at once. */
+async function discardFrom(files: Files, at: string): Promise<void> {
+  for (const { name } of await files.list(at).catch(() => [])) await discardFrom(files, `${at}/${name}`);
+  await files.removeEmptyDirectory(at).catch(() => files.removeFile(at));
 }
 
 export const call = { signal: new AbortController().signal, deadline: Number.POSITIVE_INFINITY };
