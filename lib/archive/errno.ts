@@ -24,6 +24,13 @@ const MEANINGS: Readonly<Record<string, readonly [Reason, string]>> = {
   EROFS: ["unavailable", "cannot be made: the node's store is read-only; see its kernel log"],
 };
 
+/** The Failure for trouble with what is no entry: the blob that is read, or the directory that is filled. */
+export function toJobFailure(error: unknown): unknown {
+  const [reason, why] = MEANINGS[(error as NodeJS.ErrnoException)?.code ?? ""] ?? [];
+  if (error instanceof Failure || (reason !== "full" && reason !== "unavailable")) return error;
+  return new Failure(reason, `it ${why}`, { cause: error });
+}
+
 /** The Failure that stands for `error`; anything that is not in the table comes back as it is. */
 export function toEntryFailure(error: unknown, name: string): unknown {
   if (error instanceof Failure) return error;

@@ -31,8 +31,10 @@ export class LayerWriter implements TarSink, Disposable {
   #inodes = 1;
 
   constructor(directory: string, rules: Rules) {
-    this.#root = Directory.open(directory);
-    this.#cursor = new PathCursor(this.#root.enter("."));
+    using opened = new DisposableStack();
+    this.#root = opened.use(Directory.open(directory));
+    this.#cursor = new PathCursor(opened.use(this.#root.enter(".")));
+    opened.move();
     this.#rules = rules;
     this.#cursor.give(IMPLIED);
     this.#notes.implied.add("");

@@ -1,6 +1,7 @@
 // The worker thread of the unpacker: runs what it is told to, several jobs in turns, a chunk at a time.
 import { parentPort } from "node:worker_threads";
 import { isFailure } from "../core/failure.ts";
+import { toJobFailure } from "./errno.ts";
 import { FeedProgress } from "./feed-progress.ts";
 import { verifyFeed } from "./feed-reader.ts";
 import { unpackFeed } from "./unpack-feed.ts";
@@ -47,7 +48,8 @@ async function run(message: ToWorker & { readonly kind: "unpack" | "verify" }): 
   try {
     const unpacked = await perform(message, job);
     say({ kind: "done", id, ...(unpacked === undefined ? {} : { unpacked }) });
-  } catch (error) {
+  } catch (thrown) {
+    const error = toJobFailure(thrown);
     if (isFailure(error)) say({ kind: "failed", id, reason: error.reason, message: error.message });
     else say({ kind: "broken", id, stack: (error as Error)?.stack ?? String(error) });
   } finally {

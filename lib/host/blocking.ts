@@ -1,5 +1,7 @@
 // System calls that may wait for a disk, each in a thread where its waiting holds up nobody else.
 import { Worker } from "node:worker_threads";
+import { Failure } from "../core/failure.ts";
+import { threadFailure } from "./errno.ts";
 import type { OverlayRequest } from "./mounts.ts";
 
 export type BlockingCall =
@@ -12,14 +14,17 @@ export type BlockingAnswer = {
   readonly error?: { readonly message: string; readonly code?: string | undefined; readonly detail?: string };
 };
 
-/** Runs calls as if alone. Rejects with the system call's error (`code`; `detail` is what the kernel said in words). */
+/**
+ * Runs calls as if alone. Rejects with the system call's error (`code`; `detail` is what the kernel said in words), or
+ * with the Failure `unavailable` where its thread could not start or ended.
+ */
 export interface Blocking {
   run(call: BlockingCall): Promise<void>;
 }
 
 const closed: BlockingAnswer = { error: { message: "the threads for system calls were closed" } };
 
-type Waiting = { readonly call: BlockingCall; readonly settle: (answer: BlockingAnswer) => void };
+type Waiting = { readonly call: BlockingCall; readonly settle: (answer: BlockingAnswer | Failure) => void };
 type Thread = {
   readonly worker: Worker;
   state: "starting" | "idle" | "prompt" | "slow";
@@ -42,7 +47,9 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
 
   run(call: BlockingCall): Promise<void> {
     return new Promise((resolve, reject) => {
-      const settle = ({ error }: BlockingAnswer) => {
+      const settle: Waiting["settle"] = (answer) => {
+        if (answer instanceof Failure) return reject(answer);
+        const { error } = answer;
         if (error === undefined) resolve();
         else reject(Object.assign(new Error(error.message), { code: error.code, detail: error.detail }));
       };
@@ -102,8 +109,8 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
     this.#threads.add(thread);
     // Its first message only says that it is ready.
     worker.on("message", (answer: BlockingAnswer) => this.#finish(thread, answer));
-    worker.on("error", (error) => this.#lose(thread, String(error)));
-    worker.on("exit", () => this.#lose(thread, "the thread for system calls ended"));
+    worker.on("error", (error) => this.#lose(thread, error));
+    worker.on("exit", () => this.#lose(thread));
   }
 
   #finish(thread: Thread, answer: BlockingAnswer): void {
@@ -122,12 +129,12 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
     if (idle.length > 1) void this.#end(thread);
   }
 
-  #lose(thread: Thread, message: string): void {
+  #lose(thread: Thread, cause?: unknown): void {
     if (!this.#threads.delete(thread)) return;
-    thread.job?.settle({ error: { message } });
+    const failure = threadFailure(cause, "Cannot make a system call");
+    thread.job?.settle(failure);
     // One that cannot even start would fail again and again: those who wait are told.
-    if (thread.state === "starting")
-      for (const { settle } of this.#waiting.splice(0)) settle({ error: { message } });
+    if (thread.state === "starting") for (const { settle } of this.#waiting.splice(0)) settle(failure);
     else this.#dispatch();
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Failure } from "../core/failure.ts";
-import { failureOf } from "./errno.ts";
+import { failureOf, threadFailure } from "./errno.ts";
 
 const errno = (code: string) => Object.assign(new Error(`${code}: open`), { code });
 
@@ -39,5 +39,23 @@ describe("failureOf()", () => {
     expect(failureOf(known, "Cannot")).toBe(known);
     expect(failureOf("text", "Cannot")).toBe("text");
     expect(failureOf(errno("toString"), "Cannot")).toMatchObject({ code: "toString" });
+  });
+});
+
+describe("threadFailure()", () => {
+  it.each([
+    ["one that found no descriptors", "Worker initialization failure: EMFILE", "no file descriptors left"],
+    ["one that found no memory", "Worker initialization failure: ENOMEM", "no memory left"],
+    ["one that ended otherwise", "Worker terminated due to reaching memory limit", "the next attempt"],
+  ])("tells of %s that it is tried again, and why", (_, message, words) => {
+    const cause = Object.assign(new Error(message), { code: "ERR_WORKER_INIT_FAILED" });
+    const failure = threadFailure(cause, "Cannot write");
+    expect(failure).toMatchObject({ reason: "unavailable", cause });
+    expect(failure.message).toMatch(new RegExp(`^Cannot write: .*${words}`));
+  });
+
+  it("takes what a thread threw, and nothing at all", () => {
+    expect(threadFailure(errno("EMFILE"), "Cannot").message).toContain("no file descriptors left");
+    expect(threadFailure(undefined, "Cannot").message).toContain("ended");
   });
 });

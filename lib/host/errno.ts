@@ -35,6 +35,15 @@ export function failureOf(error: unknown, attempt: string, detail = ""): unknown
   return new Failure(reason, `${attempt}: ${why}${detail === "" ? "" : ` (${detail})`}`, { cause: error });
 }
 
+/** The Failure of what a thread was to do that could not begin, or ended in the middle of it; `cause` is what ended it. */
+export function threadFailure(cause: unknown, attempt: string): Failure {
+  // Node tells what kept a thread from starting only at the end of its words.
+  const told = cause instanceof Error ? /\bE[A-Z]+$/.exec(cause.message)?.[0] : undefined;
+  const [reason, why] = meanings.get(told ?? errorCode(cause) ?? "") ?? [];
+  const words = reason === "unavailable" ? why : "the thread for it ended; the next attempt starts another";
+  return new Failure("unavailable", `${attempt}: ${words}`, { cause });
+}
+
 /** The code of a system call's error, such as `ENOENT`. */
 export function errorCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -1,5 +1,6 @@
 // Writes to files in a thread of its own, in small pieces.
 import { Worker } from "node:worker_threads";
+import { threadFailure } from "./errno.ts";
 import type { Sum } from "./running-digests.ts";
 
 /** A file whose digest is taken while it is written. Disposing lets go of what was hashed, not of the file. */
@@ -12,7 +13,8 @@ export interface HashedFile extends Disposable {
 
 export interface Writes {
   /**
-   * Resolves when all of `bytes` are in the file from `offset` on; rejects with the system call's error (`code`).
+   * Resolves when all of `bytes` are in the file from `offset` on; rejects with the system call's error (`code`), or
+   * with the Failure `unavailable` where the thread could not start or ended.
    * Bytes in shared memory are not copied on the way. The descriptor must stay open until it settles.
    */
   writeAt(fd: number, offset: number, bytes: Uint8Array): Promise<void>;
@@ -109,13 +111,14 @@ export class WriteThread implements Writes, AsyncDisposable {
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
-    let cause = new Error("the thread that writes ended");
+    let cause: unknown;
     worker.on("message", (answer: WriteAnswer) => this.#settle(answer));
-    worker.on("error", (error) => (cause = error as Error));
+    worker.on("error", (error) => (cause = error));
     worker.on("exit", () => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
-      for (const { reject } of this.#turns.splice(0)) reject(cause);
+      const failure = threadFailure(cause, "Cannot write what arrives");
+      for (const { reject } of this.#turns.splice(0)) reject(failure);
     });
     return worker;
   }

@@ -1,5 +1,7 @@
 // The map beside a partial blob: one bit per chunk that is written, so that a crash costs no more than chunks.
 import { type FileHandle, open, rename } from "node:fs/promises";
+import { isFailure } from "../core/failure.ts";
+import { failureOf } from "../host/errno.ts";
 import type { StoredBlob } from "./layer.ts";
 
 /** The header is one line of JSON, padded; the bits begin after it. */
@@ -33,7 +35,9 @@ export async function readMap(path: string): Promise<PartialMap | undefined> {
       header,
       chunks: Array.from({ length: chunksOf(header.size) }, (_, chunk) => chunk).filter(isSet),
     };
-  } catch {
+  } catch (error) {
+    // It may be a good one.
+    if (isFailure(failureOf(error, "Cannot read a map"), "unavailable")) throw error;
     return undefined;
   }
 }

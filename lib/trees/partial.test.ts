@@ -45,6 +45,22 @@ describe("Partial", () => {
   const put = (partial: Partial, start: number, end: number) =>
     partial.write(start, bytes.subarray(start, end), source);
 
+  it("open() leaves nothing of what it could not begin, and what was there before", async () => {
+    const small = { digest: digestOf("small"), size: 5 };
+    const none = () => {
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    };
+    const writes = { writeAt: none, hash: none };
+    const options = { writes, hashes: true };
+    await expect(Partial.open({ directory, boot: "b" }, small, options)).rejects.toThrow("EMFILE");
+    expect(await readdir(path.dirname(directory))).toEqual([]);
+    const rested = await Partial.open({ directory, boot: "b" }, small);
+    await rested.write(0, Buffer.from("small"), source);
+    await rested.suspend({ sync: false });
+    await expect(Partial.open({ directory, boot: "b" }, small, options)).rejects.toThrow("EMFILE");
+    expect((await readPartial({ directory, boot: "b" }))?.chunks).toEqual([0]);
+  });
+
   it("claims after a crash every whole chunk that was written, and nothing else", async () => {
     const killed = await Partial.open({ directory, boot: "b" }, blob);
     await put(killed, chunkBytes, chunkBytes + 100);

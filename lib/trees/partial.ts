@@ -1,6 +1,5 @@
 // A blob that is on its way: a sparse file that is written anywhere, read from its start, and resumed after a crash.
-import { type FileHandle, mkdir, open, rm, rmdir, unlink } from "node:fs/promises";
-import path from "node:path";
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { FeedProgress } from "../archive/feed-progress.ts";
 import type { Feed } from "../archive/unpacker.ts";
 import type { Range } from "../core/ranges.ts";
@@ -8,6 +7,7 @@ import type { HashedFile, Writes } from "../host/write-thread.ts";
 import type { BlobSink, Source } from "../registry/reader.ts";
 import { Intervals } from "./intervals.ts";
 import type { StoredBlob } from "./layer.ts";
+import { dataOf, makeNew, mapOf, removedBare, unmake } from "./partial-directory.ts";
 import { chunkBytes, chunksOf, MapWriter, type PartialMap, readMap } from "./partial-map.ts";
 
 export type PartialOptions = {
@@ -20,9 +20,6 @@ export type PartialOptions = {
 };
 
 export type PartialPlace = { readonly directory: string; readonly boot: string };
-
-const dataOf = (directory: string) => path.join(directory, "data");
-const mapOf = (directory: string) => path.join(directory, "map");
 
 /** What a partial that nobody writes at the moment holds, or undefined when it is of no use under this boot. */
 export async function readPartial({ directory, boot }: PartialPlace): Promise<PartialMap | undefined> {
@@ -41,28 +38,6 @@ const spanOf = (chunk: number, size: number): Range => ({
 });
 
 const lengthOf = ({ start, end }: Range) => end - start;
-
-/** False when it is there already. */
-async function makeNew(directory: string): Promise<boolean> {
-  try {
-    await mkdir(directory, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/** In a third of the calls that the removal of just any directory takes; false where that does not do. */
-async function removedBare(directory: string): Promise<boolean> {
-  try {
-    await unlink(dataOf(directory));
-    await rmdir(directory);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The one writer of a partial's directory. Ends by exactly one of `suspend()` and `remove()`. */
 export class Partial implements BlobSink {
@@ -100,8 +75,21 @@ export class Partial implements BlobSink {
 
   /** Takes up what is there of this blob, or begins anew. */
   static async open(place: PartialPlace, blob: StoredBlob, options: PartialOptions = {}): Promise<Partial> {
-    const { directory, boot } = place;
+    const { directory } = place;
     const found = await Partial.#prepare(place, blob);
+    try {
+      return await Partial.#start(place, { blob, found }, options);
+    } catch (error) {
+      if (found === undefined) await unmake(directory);
+      throw error;
+    }
+  }
+
+  static async #start(
+    { directory, boot }: PartialPlace,
+    { blob, found }: { readonly blob: StoredBlob; readonly found: PartialMap | undefined },
+    options: PartialOptions,
+  ): Promise<Partial> {
     const data = await open(dataOf(directory), found === undefined ? "w+" : "r+", 0o600);
     try {
       const chunks = found?.chunks ?? [];
@@ -110,7 +98,7 @@ export class Partial implements BlobSink {
         chunksOf(blob.size) > 1
           ? await MapWriter.create(mapOf(directory), { version: 1, boot, ...plain(blob) }, chunks)
           : undefined;
-      const partial = new Partial(place, blob, data, map);
+      const partial = new Partial({ directory, boot }, blob, data, map);
       if (options.onWrite !== undefined) partial.#onWrite = options.onWrite;
       partial.#writes = options.writes;
       partial.#bare = map === undefined && found === undefined;

@@ -142,6 +142,7 @@ export class Store implements AsyncDisposable {
 
   async tend(): Promise<void> {
     this.pulls.forgetOld();
+    this.trash.retry();
     await this.collector.expirePartials(this.now());
     await this.#useNotes.write();
     await this.#budget.keep();

@@ -15,6 +15,10 @@ export type TrashDeps = {
 export class Trash {
   readonly #deps: TrashDeps;
   readonly #removals = new Set<Promise<void>>();
+  /** What could not be removed yet. */
+  readonly #left = new Set<string>();
+  /** The log has their trouble once. */
+  readonly #told = new Set<string>();
 
   constructor(deps: TrashDeps) {
     this.#deps = deps;
@@ -22,6 +26,7 @@ export class Trash {
 
   /** What stood at `at` is gone from there when it resolves; its removal goes on behind. Nothing there is as good. */
   async take(at: string): Promise<void> {
+    this.retry();
     const name = randomUUID();
     try {
       await this.#deps.files.rename(at, path.join(this.#deps.directory, name));
@@ -37,6 +42,13 @@ export class Trash {
     for (const { name } of await this.#deps.files.list(this.#deps.directory)) this.#remove(name);
   }
 
+  /** Begins again with what could not be removed, such as for want of file descriptors. */
+  retry(): void {
+    const names = [...this.#left];
+    this.#left.clear();
+    for (const name of names) this.#remove(name);
+  }
+
   /** Resolves when everything taken so far is removed, or could not be. */
   async emptied(): Promise<void> {
     while (this.#removals.size > 0) await Promise.all(this.#removals);
@@ -45,8 +57,18 @@ export class Trash {
   #remove(name: string): void {
     const removal = this.#deps
       .removeTree(this.#deps.directory, name)
-      .catch((error: unknown) => this.#deps.onTrouble(`Cannot empty the trash of "${name}"`, error))
+      .then(
+        () => void this.#told.delete(name),
+        (error: unknown) => this.#leave(name, error),
+      )
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
+  }
+
+  #leave(name: string, error: unknown): void {
+    this.#left.add(name);
+    if (this.#told.has(name)) return;
+    this.#told.add(name);
+    this.#deps.onTrouble(`Cannot empty the trash of "${name}"`, error);
   }
 }
