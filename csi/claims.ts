@@ -14,14 +14,14 @@ import { expandClaim } from "../lib/volumes/expand-claim.ts";
 import { LayerUse } from "../lib/volumes/layer-use.ts";
 import type { Limits } from "../lib/volumes/limits.ts";
 import { modifyClaim } from "../lib/volumes/modify-claim.ts";
-import { type PackedClaim, packClaim } from "../lib/volumes/pack-claim.ts";
+import type { PackedClaim } from "../lib/volumes/pack-claim.ts";
 import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
-import { pushClaim, resumePush } from "../lib/volumes/push-claim.ts";
 import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
 import { stageClaim } from "../lib/volumes/stage-claim.ts";
 import type { Turns } from "../lib/volumes/turns.ts";
 import { Unmounts } from "../lib/volumes/unmounts.ts";
 import { unstageClaim } from "../lib/volumes/unstage-claim.ts";
+import { openWriteBack } from "../lib/volumes/write-back.ts";
 import type { ControllerJourneys } from "./controller.ts";
 import type { Journeys } from "./node.ts";
 import type { Ports } from "./plugin.ts";
@@ -85,9 +85,7 @@ function claimDeps(
     drawId: () => randomBytes(6).toString("hex"),
     listTags: (access, signal) => oras.listTags(access, { signal }),
     fill: (record, below) => fill(settings.root, record, below),
-    pack: (record, told) => packClaim(packing, record, told),
-    push: (record, packed, told) => pushClaim(pushing, record, packed, told),
-    resume: (record, told) => resumePush(pushing, record, told),
+    ...openWriteBack(pushing),
     countLoss: () => undefined,
   };
 }

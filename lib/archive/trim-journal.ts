@@ -1,5 +1,6 @@
 // Notes what is to be changed in a Layer so that it shows here what its archive shows elsewhere.
 import fs from "node:fs";
+import { open, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Time } from "../host/entry-status.ts";
 
@@ -13,6 +14,8 @@ export type Trim =
 
 /** What must be done before anything is removed, and what then. */
 const STAGES = ["trim-1", "trim-2"] as const;
+/** Is there while the steps are taken: only then is the journal known to be whole. */
+const SEAL = "trimming";
 const FLUSH_BYTES = 1 << 16;
 
 /** Two files in the directory, none where there is nothing to do: what is noted may be more than memory takes. */
@@ -35,6 +38,34 @@ export class TrimJournal {
   /** How many steps it has. */
   close(): number {
     return this.#lists.reduce((sum, list) => sum + list.close(), 0);
+  }
+}
+
+/** The journal in that directory, and that its steps are being taken, survive a power loss. */
+export async function sealTrims(directory: string): Promise<void> {
+  for (const stage of STAGES) {
+    const list = path.join(directory, stage);
+    if (fs.existsSync(list)) await sync(list, "r");
+  }
+  await sync(path.join(directory, SEAL), "w");
+  await sync(directory, "r");
+}
+
+export function areTrimsSealed(directory: string): boolean {
+  return fs.existsSync(path.join(directory, SEAL));
+}
+
+/** All steps have been taken. */
+export async function unsealTrims(directory: string): Promise<void> {
+  await rm(path.join(directory, SEAL), { force: true });
+}
+
+async function sync(at: string, flags: "r" | "w"): Promise<void> {
+  const file = await open(at, flags, 0o600);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -10,6 +10,7 @@ import {
 } from "../core/plan-write-back.ts";
 import { clearDisk } from "./claim-disk.ts";
 import { type CommitDeps, commitClaim } from "./commit-claim.ts";
+import { pendingBelow } from "./local-heads.ts";
 import { waitFor } from "./patience.ts";
 import type { Call, DeleteClaimRequest } from "./requests.ts";
 import type { StageDeps } from "./stage-claim.ts";
@@ -155,8 +156,29 @@ async function advance<Pack extends Packed>(
   const committed = await commitClaim(deps, record);
   if (committed === undefined) return { ...progress, isChanged: false };
   if (step.kind === "commit") return { ...progress, record: committed };
+  await pushBelow(deps, committed, told);
   const made = await deps.pack(committed, told);
   return { ...progress, record: committed, packed: made, isChanged: made.isChanged };
+}
+
+/**
+ * A claim of this node that this one was built on goes first, whoever asked for it: a version can only name as its base
+ * what the registry has, and would have to hold all of it otherwise. However that ends, this one goes on.
+ */
+async function pushBelow<Pack extends Packed>(
+  deps: DeleteDeps<Pack>,
+  record: ClaimRecord,
+  told: Told,
+): Promise<void> {
+  const below = pendingBelow(deps.claims.all.values(), record);
+  if (below === undefined) return;
+  told.tell(`Waiting for the volume "${below.volumeId}", which this one was built on, to be written back`);
+  try {
+    await (deps.flights.get(below.volumeId) ?? begin(deps, below.volumeId, told.secrets)).outcome;
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    deps.log.warn("What a claim was built on is not written back yet", { volume: record.volumeId, error });
+  }
 }
 
 /** By the kernel's word, not the Record's. */

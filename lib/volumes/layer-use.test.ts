@@ -20,6 +20,15 @@ describe("LayerUse", () => {
     expect(trims).toEqual(["trim"]);
   });
 
+  it("trim() joins the one that is under way", async () => {
+    const use = new LayerUse();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const first = use.trim(layer, notBase, () => promise);
+    const second = use.trim(layer, notBase, () => Promise.reject(new Error("twice at once")));
+    resolve();
+    expect(await Promise.all([first, second])).toEqual([true, true]);
+  });
+
   it("trim() leaves alone what a claim is based on", async () => {
     const trim = () => Promise.reject(new Error("it was trimmed"));
     expect(await new LayerUse().trim(layer, () => true, trim)).toBe(false);

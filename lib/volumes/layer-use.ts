@@ -2,13 +2,14 @@
 import type { Digest } from "../core/digest.ts";
 
 export class LayerUse {
-  readonly #trims = new Map<Digest, Promise<unknown>>();
+  readonly #trims = new Map<Digest, Promise<boolean>>();
   readonly #starts = new Map<Digest, number>();
 
   /** Nobody trims these until it is disposed of; by then a Record says that a claim is based on them. */
   async start(layers: readonly Digest[]): Promise<Disposable> {
     for (const layer of layers) this.#starts.set(layer, (this.#starts.get(layer) ?? 0) + 1);
-    for (const layer of layers) await this.#trims.get(layer);
+    // However it ends.
+    for (const layer of layers) await this.#trims.get(layer)?.catch(() => undefined);
     let isOver = false;
     return {
       [Symbol.dispose]: () => {
@@ -19,18 +20,15 @@ export class LayerUse {
     };
   }
 
-  /** Runs `trim`, unless somebody begins to start from the Layer, or `isBase` tells that a claim has. */
+  /** Joins a trimming that is under way. Runs `trim`, unless somebody begins to start from the Layer, or `isBase` tells that a claim has. */
   async trim(layer: Digest, isBase: () => boolean, trim: () => Promise<void>): Promise<boolean> {
+    const running = this.#trims.get(layer);
+    if (running !== undefined) return await running;
     if (this.#starts.has(layer) || isBase()) return false;
-    const trimming = trim();
-    // Whoever starts from it waits for the end of it, however it ends.
-    this.#trims.set(
-      layer,
-      trimming.catch(() => undefined),
-    );
+    const trimming = trim().then(() => true);
+    this.#trims.set(layer, trimming);
     try {
-      await trimming;
-      return true;
+      return await trimming;
     } finally {
       this.#trims.delete(layer);
     }

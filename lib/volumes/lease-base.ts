@@ -15,6 +15,7 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import type { LayerUse } from "./layer-use.ts";
 import { waitFor } from "./patience.ts";
 import type { Call } from "./requests.ts";
+import { finishTrims } from "./trim-claim.ts";
 
 export type FindDeps = ClaimDeps & {
   readonly reader: Pick<Reader, "resolve" | "fetchManifest">;
@@ -67,10 +68,17 @@ export async function leaseBase(deps: FindDeps, search: Search, found: Found): P
 
 /** Layers of this node, kept as they are until the Record names them. */
 async function leaseOwn(
-  { trees, use }: FindDeps,
+  deps: FindDeps,
   { volumeId }: ClaimRecord,
   ids: readonly Digest[],
 ): Promise<Leased | Failure> {
+  const { trees, use } = deps;
+  try {
+    await finishTrims(deps, ids);
+  } catch (error) {
+    if (isFailure(error)) return error;
+    throw error;
+  }
   const holder = `start ${volumeId}`;
   trees.hold(holder, ids);
   const start = await use.start(ids);

@@ -13,6 +13,16 @@ export function layersOfCommit({ settings, base, commit }: ClaimRecord): readonl
   return settings.layout === "copy" ? [commit.layer] : [...(base?.layers ?? []), commit.layer];
 }
 
+/** Whose commit, not confirmed yet, is the topmost Layer that this claim was built on; the rest is under that one. */
+export function pendingBelow(records: Iterable<ClaimRecord>, { base }: ClaimRecord): ClaimRecord | undefined {
+  const top = base?.layers.at(-1);
+  if (top === undefined) return undefined;
+  for (const record of records) if (record.commit?.layer === top && isPending(record)) return record;
+  return undefined;
+}
+
+const isPending = ({ push, letGo }: ClaimRecord) => letGo === undefined && push?.state !== "confirmed";
+
 /** The newest commit for the same key of the same Cache that may be its head, and that nobody is removing. */
 export function newestLocal(
   records: Iterable<ClaimRecord>,
@@ -23,8 +33,8 @@ export function newestLocal(
   for (const record of records) {
     const { cache } = record.settings;
     if (cache?.key !== key || cache.repository !== repository || cache.host !== host) continue;
-    const { commit, push, letGo, id } = record;
-    if (commit === undefined || letGo !== undefined || push?.state === "confirmed") continue;
+    const { commit, push, id } = record;
+    if (commit === undefined || !isPending(record)) continue;
     // Trouble never becomes content, by this way neither.
     if (push?.isKeyless === true || whyKeyless(record, boot, undefined) !== undefined) continue;
     const version = { timeMs: commit.timeMs, id };

@@ -1,18 +1,17 @@
 // Packs what a claim's pods changed: a delta over the base's image, or all that the claim shows as one new base.
-import path from "node:path";
 import type { PackedDelta, Packed as PackedTree } from "../archive/pack-delta.ts";
 import type { PackedPart } from "../archive/packed-part.ts";
 import type { Packer } from "../archive/packer.ts";
-import { trimLayer } from "../archive/trim-layer.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
-import { emptyLayer, placesOf } from "./claim-disk.ts";
+import { emptyLayer } from "./claim-disk.ts";
 import type { Packed, Told } from "./delete-claim.ts";
 import type { LayerUse } from "./layer-use.ts";
 import { layersOfCommit } from "./local-heads.ts";
+import { finishTrims, packedOf, trimClaim } from "./trim-claim.ts";
 import { readVersionBase, type VersionBase } from "./version-base.ts";
 
 export type PackDeps = Pick<
@@ -47,6 +46,8 @@ const NO_BASE: VersionBase = { layers: [], bytes: 0 };
  * `unavailable` or `denied` where the base cannot be read now.
  */
 export async function packClaim(deps: PackDeps, record: ClaimRecord, told: Told): Promise<PackedClaim> {
+  // What an earlier call began goes by its own journal, before that makes way.
+  if (record.commit !== undefined) await finishTrims(deps, [record.commit.layer]);
   told.tell(`Packing what changed in the volume "${record.volumeId}"`);
   const delta = await packChange(deps, record);
   noteLeftOut(deps, record, delta);
@@ -116,7 +117,7 @@ async function treesOf({ trees, files, root }: PackDeps, record: ClaimRecord) {
 
 /** Empty, whatever an earlier attempt left. */
 async function openOutput({ files, root, discard, layerMax }: PackDeps, record: ClaimRecord) {
-  const directory = path.join(placesOf(root, record).directory, "packed");
+  const directory = packedOf(root, record);
   await discard(directory);
   await files.makeDirectory(directory);
   const isPortable = record.settings.format === "portable";
@@ -148,13 +149,8 @@ async function whyWhole(
 /** What it takes is known then, too. */
 async function trim(deps: PackDeps, record: ClaimRecord, { trims, kept }: PackedDelta): Promise<void> {
   const layer = record.commit?.layer;
-  const [content] = layer === undefined ? [] : (deps.trees.contents([layer]) ?? []);
-  if (layer === undefined || content === undefined) return;
-  const isBase = () =>
-    [...deps.claims.all.values()].some((other) => other.base?.layers.includes(layer) === true);
-  const journal = path.join(placesOf(deps.root, record).directory, "packed");
-  const isTrimmed =
-    trims === 0 || (await deps.use.trim(layer, isBase, async () => await trimLayer(content, journal)));
+  if (layer === undefined) return;
+  const isTrimmed = trims === 0 || (await trimClaim(deps, record));
   if (isTrimmed || deps.layers.bytesOf([layer]) === 0)
     await deps.layers.weigh(layer, { ownBytes: kept.bytes, inodes: kept.inodes });
 }

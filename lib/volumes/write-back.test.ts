@@ -6,9 +6,11 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { orasCli } from "../../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
+import { areTrimsSealed, sealTrims } from "../archive/trim-journal.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
 import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
+import { packedOf } from "./trim-claim.ts";
 
 const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
 
@@ -329,6 +331,52 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect((await manifestOf("main")).layers).toHaveLength(3);
     const here = await begin(node, deps, "four");
     expect(listOf(await here.show())).toEqual(expect.arrayContaining(["two", "three"]));
+  });
+
+  it("writes back first what a claim was built on, and packs only its own change over that", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const first = await begin(node, deps, "one");
+    fillFirst(first.upper);
+    await first.unstage();
+    node.stopAt = "begun";
+    await expect(first.delete()).rejects.toThrow(Stopped);
+    node.stopAt = undefined;
+    const second = await begin(node, deps, "two");
+    expect(second.record.base?.origin).toBe("local");
+    writeFileSync(path.join(second.upper, "two"), "two");
+    await second.unstage();
+    await Promise.all([second.delete(), first.delete()]);
+    expect(deps.claims.all.size).toBe(0);
+    const head = await manifestOf("main");
+    expect(head.layers).toHaveLength(2);
+    expect(head.layers[1]?.size).toBeLessThan(2_000);
+    expect(await tags()).toHaveLength(3);
+  });
+
+  it("ends what a crash left half trimmed before another claim starts from it", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const [content = ""] = deps.trees.contents(claim.record.commit ? [claim.record.commit.layer] : []) ?? [];
+    expect(listOf(content)).toEqual(["small"]);
+    // As if the crash had come before the last of its steps.
+    fillFirst(content);
+    const journal = packedOf(node.root, claim.record);
+    await sealTrims(journal);
+    node.stopAt = undefined;
+    const again = await node.restart();
+    const next = await begin(node, again, "three");
+    expect(next.record.base?.origin).toBe("local");
+    expect(listOf(content)).toEqual(["small"]);
+    expect(areTrimsSealed(journal)).toBe(false);
+    expect(listOf(await next.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
   });
 
   it("starts from what it last knew of the key while the registry is away, and moves it since that was its head", async () => {
