@@ -44,6 +44,11 @@ export function noticeDown(record: ClaimRecord, boot: string): ClaimRecord {
   return { ...rest, publications: [], wentDown: { isUsedSince: false } };
 }
 
+/** What the pods wrote may be less than they think: never synced, and no pod has ended well on it since. */
+export function isThrownAway({ settings, wentDown }: ClaimRecord): boolean {
+  return settings.durability === "volatile" && wentDown !== undefined && !wentDown.isUsedSince;
+}
+
 /** How the pods before ended says nothing of the one that uses it now. Repeating it changes nothing. */
 export function publishClaim(
   record: ClaimRecord,

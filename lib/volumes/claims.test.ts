@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { commitClaim } from "../core/claim-steps.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { claimStats, readCapacity, validateClaim } from "./claim-answers.ts";
+import { placesOf } from "./claim-disk.ts";
 import { createClaim } from "./create-claim.ts";
 import { deleteClaim } from "./delete-claim.ts";
 import { expandClaim } from "./expand-claim.ts";
@@ -168,6 +169,36 @@ describe("stageClaim()", () => {
     const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
     await stageClaim(deps, stageRequest(volumeId), call);
     expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: false });
+  });
+
+  it.each([
+    ["keeps what was written when the node went down", "normal", ["x"]],
+    ["throws away what was written when the node went down under a volatile claim", "volatile", []],
+  ])("%s", async (_what, durability, kept) => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const parameters = new Map([...cached, ["durability", durability]]);
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }));
+    const target = await targetRequest(node, volumeId);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await publishClaim(deps, target);
+    const { upper } = placesOf(root, { volumeId });
+    await node.files.writeAtomically(`${upper}/x`, new Uint8Array(), { durable: true });
+    for (const at of [target.target, staging]) await node.mounts.unmount(at);
+    node.files.bootId = () => "another boot";
+    for (let again = 0; again < 2; again++) {
+      await stageClaim(deps, stageRequest(volumeId), call);
+      expect((await node.files.list(upper)).map(({ name }) => name)).toEqual(kept);
+      await node.mounts.unmount(staging);
+    }
+    // What a pod writes from here on is as good as ever.
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await publishClaim(deps, target);
+    await node.files.writeAtomically(`${upper}/y`, new Uint8Array(), { durable: true });
+    await unpublishClaim(deps, target);
+    await unstageClaim(deps, { volumeId, path: staging }, call);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect((await node.files.list(upper)).map(({ name }) => name)).toEqual([...kept, "y"]);
   });
 });
 

@@ -1,10 +1,10 @@
 // The journey of NodeStageVolume: a claim is mounted on its base, which the first success fixes for good.
 import type { ClaimRecord } from "../core/claim-record.ts";
-import { seekBase, stageClaim as staged } from "../core/claim-steps.ts";
+import { isThrownAway, seekBase, stageClaim as staged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { checkCapabilities } from "./claim-capability.ts";
-import { ensureDisk } from "./claim-disk.ts";
+import { ensureDisk, placesOf } from "./claim-disk.ts";
 import { mountClaim, refuseOtherPath } from "./claim-mount.ts";
 import { type BaseFound, findBase } from "./find-base.ts";
 import { fitting } from "./fitting.ts";
@@ -41,9 +41,11 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   const found = await baseOf(deps, { record, secrets: request.secrets, call });
   using tree = found.tree;
   const below = tree?.layers ?? deps.trees.contents(found.base.layers) ?? [];
-  await deps.claims.write(staged(record, found.base, { path, boot }));
+  const fixed = staged(record, found.base, { path, boot });
+  await deps.claims.write(fixed);
   if (found.base.note !== undefined && record.base === undefined)
     deps.log.warn(found.base.note, { volume: volumeId });
+  if (isThrownAway(fixed)) await beginAnew(deps, fixed);
   await ensureDisk(deps, record);
   const { bytes, settings } = record;
   const copied = {
@@ -55,6 +57,13 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   await fitting(deps, copied, () => deps.fill(record, below));
   await deps.files.makeDirectory(path, { mode: 0o750 });
   await mountClaim(deps, record, below, path);
+}
+
+/** The node went down under it: of what was never synced nobody can tell what is left. */
+async function beginAnew({ discard, root, log }: StageDeps, record: ClaimRecord): Promise<void> {
+  const { volumeId } = record;
+  log.warn("A volatile claim was mounted when its node went down: it begins anew", { volume: volumeId });
+  await discard(placesOf(root, record).upper);
 }
 
 type Search = Parameters<typeof findBase>[1];
