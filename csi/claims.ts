@@ -11,7 +11,9 @@ import type { ClaimRecords } from "../lib/volumes/claim-records.ts";
 import { type CreateDeps, createClaim } from "../lib/volumes/create-claim.ts";
 import { type DeleteDeps, deleteClaim, type Flight } from "../lib/volumes/delete-claim.ts";
 import { expandClaim } from "../lib/volumes/expand-claim.ts";
+import { forgetKnownHeads } from "../lib/volumes/known-heads.ts";
 import { LayerUse } from "../lib/volumes/layer-use.ts";
+import { LetIn } from "../lib/volumes/let-in.ts";
 import type { Limits } from "../lib/volumes/limits.ts";
 import { modifyClaim } from "../lib/volumes/modify-claim.ts";
 import type { PackedClaim } from "../lib/volumes/pack-claim.ts";
@@ -44,10 +46,14 @@ export type ClaimJourneys = AsyncDisposable &
     stats(request: StatsRequest): Promise<VolumeStats | undefined>;
   };
 
+const TEND_MS = 3_600_000;
+
 export function openClaims(settings: NodeSettings, parts: ClaimParts): ClaimJourneys {
   const stopping = new AbortController();
   const flights = new Map<string, Flight>();
   const deps = claimDeps(settings, parts, { flights, signal: stopping.signal });
+  const { ports, trees } = parts;
+  const tending = ports.every(TEND_MS, () => forgetKnownHeads(deps, trees.claimLayers.meanings()));
   return {
     createClaim: (request) => createClaim(deps, request),
     deleteClaim: (request, call) => deleteClaim(deps, request, call),
@@ -61,6 +67,7 @@ export function openClaims(settings: NodeSettings, parts: ClaimParts): ClaimJour
     expand: (request) => expandClaim(deps, request),
     stats: (request) => claimStats(deps, request),
     [Symbol.asyncDispose]: async () => {
+      tending[Symbol.dispose]();
       stopping.abort(new Error("the plugin stops"));
       await Promise.allSettled([...flights.values()].map(({ outcome }) => outcome));
     },
@@ -77,7 +84,7 @@ function claimDeps(
   const { ports, trees } = parts;
   const { oras, reader, patience, mounts } = ports;
   const given = { ...toNode(settings), ...ports, ...parts, ...flying };
-  const packing = { ...given, layers: trees.claimLayers, use: new LayerUse() };
+  const packing = { ...given, layers: trees.claimLayers, use: new LayerUse(), letIn: new LetIn() };
   const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
   return {
     ...packing,

@@ -27,6 +27,11 @@ export class ClaimLayers {
     return found.reduce((sum, layer) => sum + bytesOfLayer(layer), 0);
   }
 
+  /** What the References meant of which there is a Tree. */
+  meanings(): ReadonlySet<Digest> {
+    return this.#store.inventory.meanings();
+  }
+
   /** What a claim wrote, and was synced, is a Layer: `directory`, whose `fs` holds it, is renamed into place. Durable. */
   async adopt(directory: string, made: Pick<Layer, "id" | "ownBytes" | "inodes">): Promise<void> {
     const layer: Layer = { ...made, kind: "claim", blobs: [], files: [], shared: [], sources: [] };

@@ -204,4 +204,5 @@ function letGo(
 async function remove(deps: StageDeps, record: ClaimRecord): Promise<void> {
   await clearDisk(deps, record);
   await deps.claims.remove(record.volumeId);
+  deps.letIn.forget(record.volumeId);
 }

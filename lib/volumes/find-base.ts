@@ -3,14 +3,15 @@ import type { Access } from "../core/access.ts";
 import { keyTag } from "../core/cache-key.ts";
 import { readVersion } from "../core/cache-manifest.ts";
 import type { ClaimBase, ClaimRecord } from "../core/claim-record.ts";
+import type { ClaimCache } from "../core/claim-settings.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { isRestorable, restoreCandidates } from "../core/key-contest.ts";
 import { type Index, type Manifest, parseManifest } from "../core/manifest.ts";
 import { type Answer, type BaseSeen, planBase } from "../core/plan-base.ts";
 import type { Reference } from "../core/reference.ts";
-import { withAccess } from "./cache-access.ts";
-import { readKnownHead, writeKnownHead } from "./known-heads.ts";
+import { accessesFor, withAccess } from "./cache-access.ts";
+import { type KnownHead, readKnownHead, writeKnownHead } from "./known-heads.ts";
 import { askingOf, type FindDeps, type Found, type Leased, leaseBase, type Search } from "./lease-base.ts";
 import { newestLocal } from "./local-heads.ts";
 
@@ -53,20 +54,41 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
   }
 }
 
-/** What this node has of the key by itself: whoever the registry answers about it may have what is to be its head. */
-async function withOwnHeads(deps: FindDeps, { record }: Search, seen: Seen): Promise<Seen> {
-  const { cache } = record.settings;
+/** What this node has of the key by itself. */
+async function withOwnHeads(deps: FindDeps, search: Search, seen: Seen): Promise<Seen> {
+  const { cache } = search.record.settings;
   if (cache === undefined) return seen;
-  if (seen.head?.kind === "failed") {
-    const known = await readKnownHead(deps, cache);
-    if (known === undefined) return seen;
-    const { digest, ...candidate } = known;
-    // Leasing it asks for a proof of its own.
-    return { ...seen, known: { ...candidate, reference: pinned(cache, digest), isProven: true } };
-  }
-  const local = newestLocal(deps.claims.all.values(), cache, deps.files.bootId());
-  if (local === undefined) return seen;
-  return { ...seen, local: { ...local, bytes: deps.layers.bytesOf(local.layers), isProven: true } };
+  const local = await localHead(deps, search, { cache, isShown: seen.head?.kind === "found" });
+  const known = seen.head?.kind === "failed" ? await readKnownHead(deps, cache) : undefined;
+  return {
+    ...seen,
+    ...(local === undefined ? {} : { local }),
+    ...(known === undefined ? {} : { known: toCandidate(cache, known) }),
+  };
+}
+
+/** Leasing it asks for a proof of its own, which may be a while old but not for ever. */
+const toCandidate = (cache: ClaimCache, { digest, ...candidate }: KnownHead) => ({
+  ...candidate,
+  reference: pinned(cache, digest),
+  isProven: true,
+});
+
+/**
+ * Whom the registry shows the head of the key may have what is to be its head. Where it shows nothing that proves
+ * nothing, since some disguise a refusal so: then only who was let in as the claim was that committed it.
+ */
+async function localHead(
+  deps: FindDeps,
+  search: Search,
+  { cache, isShown }: { readonly cache: ClaimCache; readonly isShown: boolean },
+): Promise<NonNullable<Seen["local"]> | undefined> {
+  const accesses = await accessesFor(askingOf(deps, search), cache);
+  const isLetIn = isShown && deps.letIn.has(search.record.volumeId, accesses);
+  const mayHave = ({ volumeId }: ClaimRecord) => isLetIn || deps.letIn.has(volumeId, accesses);
+  const local = newestLocal(deps.claims.all.values(), cache, deps.files.bootId(), mayHave);
+  if (local === undefined) return undefined;
+  return { ...local, bytes: deps.layers.bytesOf(local.layers), isProven: true };
 }
 
 /** Broken, or gone since: as if it could not be had in the first place. */
@@ -110,7 +132,7 @@ async function ask(
     const { signal } = search.call;
     const found = await withAccess(askingOf(deps, search), repository, async (access) =>
       what === "head"
-        ? (await readCandidate(deps, access, { ...repository, tag: keyTag(cache.key) }, signal)).found
+        ? await readHead(deps, search, access, { ...repository, tag: keyTag(cache.key) })
         : await findRestored(deps, access, cache.restoreKeys, signal),
     );
     return found === undefined ? { kind: "absent" } : { kind: "found", found };
@@ -120,20 +142,39 @@ async function ask(
   }
 }
 
+/** Whatever the registry itself answers, but a refusal: this access was let in. */
+async function readHead(
+  deps: FindDeps,
+  { record, call }: Search,
+  access: Access,
+  reference: Reference,
+): Promise<Found | undefined> {
+  try {
+    const { found, isMirrors } = await readCandidate(deps, access, reference, call.signal);
+    if (!isMirrors) deps.letIn.note(record.volumeId, access);
+    return found;
+  } catch (error) {
+    if (!isFailure(error, "not-found")) throw error;
+    deps.letIn.note(record.volumeId, access);
+    return undefined;
+  }
+}
+
 async function readCandidate(
   { reader }: FindDeps,
   access: Access,
   reference: Reference,
   signal: AbortSignal,
-): Promise<{ readonly found: Found; readonly manifest: Manifest | Index }> {
-  const { digest } = await reader.resolve(access, reference, signal);
+): Promise<{ readonly found: Found; readonly manifest: Manifest | Index; readonly isMirrors: boolean }> {
+  const { digest, source } = await reader.resolve(access, reference, signal);
   const { bytes, mediaType } = await reader.fetchManifest(access, digest, signal);
   const manifest = parseManifest(bytes, { digest, mediaType });
   const named = pinned(reference, digest);
-  if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest };
+  const isMirrors = source.kind === "mirror";
+  if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest, isMirrors };
   const { bytes: size, version } = readVersion(manifest);
   const found = { reference: named, bytes: size, ...(version === undefined ? {} : { version }) };
-  return { found, manifest };
+  return { found, manifest, isMirrors };
 }
 
 const pinned = ({ host, repository }: Pick<Reference, "host" | "repository">, digest: Digest): Reference => ({

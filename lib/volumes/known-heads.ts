@@ -17,11 +17,26 @@ export async function readKnownHead(
   { files, root }: Deps,
   cache: ClaimCache,
 ): Promise<KnownHead | undefined> {
+  return await readAt(files, placeOf(root, cache));
+}
+
+async function readAt(files: Files, at: string): Promise<KnownHead | undefined> {
   try {
-    return parse(await files.read(placeOf(root, cache)));
+    return parse(await files.read(at));
   } catch (error) {
     if (isFailure(error, "not-found") || isFailure(error, "corrupt")) return undefined;
     throw error;
+  }
+}
+
+/** Lets go of heads of which nothing is here: nobody could start from them while their registry is away. */
+export async function forgetKnownHeads({ files, root }: Deps, here: ReadonlySet<Digest>): Promise<void> {
+  const directory = path.join(root, "heads");
+  await files.makeDirectory(directory);
+  for (const { name } of await files.list(directory)) {
+    const at = path.join(directory, name);
+    const known = await readAt(files, at);
+    if (known === undefined || !here.has(known.digest)) await files.removeFile(at);
   }
 }
 

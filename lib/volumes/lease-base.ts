@@ -13,6 +13,7 @@ import type { LeasedTree } from "../trees/trees.ts";
 import { accessesFor } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import type { LayerUse } from "./layer-use.ts";
+import type { LetIn } from "./let-in.ts";
 import { waitFor } from "./patience.ts";
 import type { Call } from "./requests.ts";
 import { finishTrims } from "./trim-claim.ts";
@@ -23,6 +24,7 @@ export type FindDeps = ClaimDeps & {
   readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
   readonly layers: Pick<ClaimLayers, "bytesOf">;
   readonly use: LayerUse;
+  readonly letIn: LetIn;
 };
 
 /** In a registry, or Layers of this node, the lowest first. */

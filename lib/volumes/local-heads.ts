@@ -23,18 +23,19 @@ export function pendingBelow(records: Iterable<ClaimRecord>, { base }: ClaimReco
 
 const isPending = ({ push, letGo }: ClaimRecord) => letGo === undefined && push?.state !== "confirmed";
 
-/** The newest commit for the same key of the same Cache that may be its head, and that nobody is removing. */
+/** The newest commit for the same key of the same Cache that may be its head, that nobody is removing, and that `may` allows. */
 export function newestLocal(
   records: Iterable<ClaimRecord>,
   { host, repository, key }: ClaimCache,
   boot: string,
+  may: (record: ClaimRecord) => boolean,
 ): LocalHead | undefined {
   let newest: LocalHead | undefined;
   for (const record of records) {
     const { cache } = record.settings;
     if (cache?.key !== key || cache.repository !== repository || cache.host !== host) continue;
     const { commit, push, id } = record;
-    if (commit === undefined || !isPending(record)) continue;
+    if (commit === undefined || !isPending(record) || !may(record)) continue;
     // Trouble never becomes content, by this way neither.
     if (push?.isKeyless === true || whyKeyless(record, boot, undefined) !== undefined) continue;
     const version = { timeMs: commit.timeMs, id };

@@ -7,6 +7,7 @@ import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
 import type { DeleteDeps } from "../delete-claim.ts";
 import { LayerUse } from "../layer-use.ts";
+import { LetIn } from "../let-in.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
@@ -62,6 +63,7 @@ export class ClaimNode extends TestNode {
       signal: call.signal,
       clock: { now: () => this.now, pause: () => new Promise(() => undefined) },
       use: new LayerUse(),
+      letIn: new LetIn(),
       drawId: () => `id${claims.all.size}`,
       countLoss: () => void this.losses++,
       reader: {

@@ -23,6 +23,7 @@ import { Trash } from "../../trees/trash.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { LayerUse } from "../layer-use.ts";
+import { LetIn } from "../let-in.ts";
 import { Limits } from "../limits.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
@@ -168,6 +169,7 @@ export class RealNode implements AsyncDisposable {
       turns: openTurns(),
       unmounts: new Unmounts(this.mounts),
       use: new LayerUse(),
+      letIn: new LetIn(),
       clock: { now: () => ++this.rig.now, pause: () => new Promise<void>(() => undefined) },
       drawId: () => `id${++this.#drawn}`,
     };
