@@ -75,7 +75,7 @@ describe("publish with attributes that are wrong", () => {
     [{}, "reference is missing", ""],
     [{ reference, "oras.artifact.reference": "r.example/b" }, "contradict", "leave one of them out"],
     [{ reference, platform: "linux" }, '"linux"', ""],
-    [{ reference, writable: "true" }, '"writable"', "leave it out"],
+    [{ reference, size: "2Gi" }, '"size"', 'set writable to "true"'],
     [{ reference, "plain-http": "true" }, "r.example", "allowPlainHttp"],
     [{ reference, insecure: "true" }, "r.example", "allowInsecure"],
   ] as ReadonlyArray<readonly [Record<string, string>, string, string]>)(
