@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import type { ClaimRecord } from "../lib/core/claim-record.ts";
+import { Failure } from "../lib/core/failure.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Trees } from "../lib/trees/trees.ts";
@@ -86,15 +87,26 @@ function claimDeps(
   const given = { ...toNode(settings), ...ports, ...parts, ...flying };
   const packing = { ...given, layers: trees.claimLayers, use: new LayerUse(), letIn: new LetIn() };
   const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
+  const writeBack = openWriteBack(pushing);
   return {
     ...packing,
     unmounts: new Unmounts(mounts),
     drawId: () => randomBytes(6).toString("hex"),
     listTags: (access, signal) => oras.listTags(access, { signal }),
     fill: (record, below) => fill(settings.root, record, below),
-    ...openWriteBack(pushing),
-    countLoss: () => undefined,
+    ...writeBack,
+    push: async (record, packed, told) => {
+      await requireOras(ports, record);
+      return await writeBack.push(record, packed, told);
+    },
   };
+}
+
+/** At once, and not after the time for which a registry would be asked again. */
+async function requireOras({ lacking }: Ports, { volumeId }: ClaimRecord): Promise<void> {
+  const why = await lacking();
+  if (why !== undefined)
+    throw new Failure("unavailable", `Cannot write the volume "${volumeId}" back: ${why}`);
 }
 
 /** What the administrator said, in the words of the journeys. */

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Packer } from "../lib/archive/packer.ts";
 import type { Unpacker } from "../lib/archive/unpacker.ts";
+import { isPendingWriteBack } from "../lib/core/claim-record.ts";
 import type { Platform } from "../lib/core/platform.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
 import type { Files } from "../lib/host/files.ts";
@@ -68,7 +69,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   undo.use(takeLock(path.join(settings.root, "lock")));
   const ended = await sweepAttempts(path.join(settings.root, "attempts"));
   if (ended > 0) log.warn("Ended what an earlier run left running", { processes: ended });
-  const { root, limits, trash, notes } = await placeStore(settings, ports);
+  const { root, limits, trash, ...placing } = await placeStore(settings, ports);
+  const notes = [...placing.notes, ...(await noteLacking(ports))];
   const placed = { ...settings, root };
   const records = await Records.open(files, root, log);
   const claims = await ClaimRecords.open(files, root, log);
@@ -80,7 +82,7 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
   // A pod may still be reading what such a Record names.
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
-  watch(ports, trees, records, limits);
+  watch(ports, { trees, records, claims, limits });
   undo.use(ports.every(TEND_MS, () => trees.tend()));
   const journeys = undo.use(openJourneys(placed, { ports, records, claims, trees, limits, discard }));
   const listening = undo.use(await listen(settings, { ...ports, notes }, { claims: true, journeys }));
@@ -109,6 +111,15 @@ async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
   });
 }
 
+/** Caches are read without ORAS, so that its lack stops nobody from starting. */
+async function noteLacking({ lacking, log }: Ports): Promise<readonly string[]> {
+  const why = await lacking();
+  if (why === undefined) return [];
+  const note = `Caches are not written back: ${why}`;
+  log.warn(note);
+  return [note];
+}
+
 /** What a Record that cannot be read has is not known, and left as it is. */
 async function repairLimits(limits: Limits, kept: readonly [Records, ClaimRecords], log: Log): Promise<void> {
   const [records, claims] = kept;
@@ -118,11 +129,20 @@ async function repairLimits(limits: Limits, kept: readonly [Records, ClaimRecord
   if (lifted > 0) log.info("Lifted limits that no volume has", { projects: lifted });
 }
 
-function watch({ metrics }: Ports, trees: Trees, records: Records, limits: Limits): void {
+type Watchable = {
+  readonly trees: Trees;
+  readonly records: Records;
+  readonly claims: ClaimRecords;
+  readonly limits: Limits;
+};
+
+function watch({ metrics }: Ports, { trees, records, claims, limits }: Watchable): void {
   metrics.watch({
     isLimited: () => limits.areEnforced,
     cacheBytes: () => trees.figures().usedBytes,
     cacheItems: () => trees.figures().layers + trees.figures().trees,
     openVolumes: () => records.all.size,
+    claims: () => claims.all.size,
+    pendingWriteBacks: () => [...claims.all.values()].filter(isPendingWriteBack).length,
   });
 }

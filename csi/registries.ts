@@ -1,6 +1,7 @@
 // The registries: how they are reached, read and written, each by the node's settings.
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { findProgram } from "../lib/host/find-program.ts";
 import type { Log } from "../lib/host/log.ts";
 import type { Metrics } from "../lib/host/metrics.ts";
 import type { Processes } from "../lib/host/processes.ts";
@@ -19,6 +20,8 @@ import type { NodeSettings } from "../lib/settings/node.ts";
 export type Registries = {
   readonly reader: Reader & Upstream;
   readonly oras: Oras;
+  /** Why nothing can be written, in words; undefined where it can. */
+  readonly lacking: () => Promise<string | undefined>;
   /** How long a request is made again, and who is told. */
   readonly patience: PersistDeps;
 };
@@ -53,6 +56,10 @@ export function openRegistries(settings: NodeSettings, { log, metrics, processes
     reader: openReader({ ...patience, hosts, limits: new Limits(pull) }),
     oras: openOras({ processes, program, attempts, env, ...openOrasReach(hosts) }),
     patience,
+    lacking: async () => {
+      if ((await findProgram(program, env["PATH"] ?? "")) !== undefined) return undefined;
+      return `there is no program "${program}" here; install the ORAS CLI, or say in the node's settings where it is ("oras")`;
+    },
   };
 }
 

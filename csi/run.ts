@@ -19,7 +19,8 @@ export async function runPlugin(
   const outside = wrap(await openOutside(settings, log, blocking));
   const plugin = await startPlugin(settings, outside);
   const stopping = Promise.withResolvers<NodeJS.Signals>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stopping.resolve);
+  // Not once(): execa ends the process at a signal, while a program runs, where nobody listens besides.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stopping.resolve);
   log.info("Stopping", { signal: await stopping.promise });
   await plugin.stop();
   await outside.unpacker[Symbol.asyncDispose]();

@@ -82,7 +82,7 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
     [Symbol.asyncDispose]: async () => {
       await end("SIGKILL");
       // Those of a test that failed before it took them down.
-      for (const { target } of (await mountsUnder(places.pods)).toReversed())
+      for (const { target } of (await mountsUnder(folder)).toReversed())
         spawnSync("umount", ["--lazy", target]);
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },

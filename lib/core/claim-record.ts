@@ -99,6 +99,12 @@ export function rootsOfClaim({ base, commit, push }: ClaimRecord): readonly Dige
   ];
 }
 
+/** Whether it is deleted but for its changes, which are owed to the registry still. */
+export function isPendingWriteBack({ deletedMs, settings, terms, letGo, push }: ClaimRecord): boolean {
+  const isOwed = settings.cache !== undefined && terms.policy !== "pull" && terms.policy !== "discard";
+  return deletedMs !== undefined && isOwed && letGo === undefined && push?.state !== "confirmed";
+}
+
 /** The bytes that parseClaimRecord() reads. */
 export function formatClaimRecord(record: ClaimRecord): Uint8Array {
   const text = JSON.stringify({

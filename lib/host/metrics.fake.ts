@@ -7,7 +7,9 @@ export type Counted =
   | { readonly what: "pull"; readonly outcome: Parameters<Metrics["countPull"]>[0]; readonly seconds: number }
   | { readonly what: "bytes"; readonly source: ByteSource; readonly bytes: number }
   | { readonly what: "hit" | "joined" }
-  | { readonly what: "collection"; readonly bytes: number; readonly items: number };
+  | { readonly what: "collection"; readonly bytes: number; readonly items: number }
+  | { readonly what: "claim"; readonly event: Parameters<Metrics["countClaim"]>[0] }
+  | ({ readonly what: "write-back" } & Parameters<Metrics["countWriteBack"]>[0]);
 
 export class MemoryMetrics implements Metrics {
   readonly counted: Counted[] = [];
@@ -39,6 +41,14 @@ export class MemoryMetrics implements Metrics {
 
   countCollection(freed: { readonly bytes: number; readonly items: number }): void {
     this.counted.push({ what: "collection", ...freed });
+  }
+
+  countClaim(event: Parameters<Metrics["countClaim"]>[0]): void {
+    this.counted.push({ what: "claim", event });
+  }
+
+  countWriteBack(version: Parameters<Metrics["countWriteBack"]>[0]): void {
+    this.counted.push({ what: "write-back", ...version });
   }
 
   watch(watched: Watched): void {

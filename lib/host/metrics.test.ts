@@ -62,6 +62,24 @@ describe("PrometheusMetrics", () => {
       expect(lines).toContain(line);
   });
 
+  it("counts claims, and their write-backs by what became of the key", async () => {
+    const lines = await linesOf((metrics) => {
+      metrics.countClaim("created");
+      metrics.countClaim("created");
+      metrics.countClaim("lost");
+      metrics.countWriteBack({ key: "moved", sentBytes: 100 });
+      metrics.countWriteBack({ key: "superseded", sentBytes: 20 });
+    });
+    for (const line of [
+      'larder_claims_total{event="created"} 2',
+      'larder_claims_total{event="lost"} 1',
+      'larder_write_backs_total{key="moved"} 1',
+      'larder_write_backs_total{key="superseded"} 1',
+      "larder_written_back_bytes_total 120",
+    ])
+      expect(lines).toContain(line);
+  });
+
   it("asks what it watches anew at every scrape", async () => {
     const metrics = new PrometheusMetrics();
     let bytes = 1;
@@ -69,6 +87,8 @@ describe("PrometheusMetrics", () => {
       cacheBytes: () => bytes,
       cacheItems: () => 7,
       openVolumes: () => 3,
+      claims: () => 4,
+      pendingWriteBacks: () => 2,
       isLimited: () => true,
     });
     expect((await metrics.expose()).text).toContain("larder_cache_bytes 1\n");
@@ -77,6 +97,8 @@ describe("PrometheusMetrics", () => {
     expect(text).toContain("larder_cache_bytes 2\n");
     expect(text).toContain("larder_cache_items 7\n");
     expect(text).toContain("larder_open_volumes 3\n");
+    expect(text).toContain("larder_open_claims 4\n");
+    expect(text).toContain("larder_pending_write_backs 2\n");
     expect(text).toContain("larder_limits_enforced 1\n");
   });
 

@@ -10,6 +10,9 @@ export type Watched = {
   readonly cacheBytes: () => number;
   readonly cacheItems: () => number;
   readonly openVolumes: () => number;
+  readonly claims: () => number;
+  /** Claims that are to be deleted once what changed in them is in the registry. */
+  readonly pendingWriteBacks: () => number;
   /** Whether sizes are limits here. */
   readonly isLimited: () => boolean;
 };
@@ -28,6 +31,13 @@ export interface Metrics {
   /** A caller joined a pull that was under way. */
   countJoined(): void;
   countCollection(freed: { readonly bytes: number; readonly items: number }): void;
+  /** A claim was made, or its changes were let go although they were to be written back. */
+  countClaim(event: "created" | "lost"): void;
+  /** The registry has confirmed a version; its key is its own now, a newer version's, or was never to be. */
+  countWriteBack(version: {
+    readonly key: "moved" | "superseded" | "left";
+    readonly sentBytes: number;
+  }): void;
   watch(watched: Watched): void;
 }
 
@@ -45,6 +55,9 @@ export class PrometheusMetrics implements Metrics {
   readonly #collections: Counter;
   readonly #freedBytes: Counter;
   readonly #freedItems: Counter;
+  readonly #claims: Counter<"event">;
+  readonly #writeBacks: Counter<"key">;
+  readonly #sentBytes: Counter;
 
   constructor() {
     this.#calls = new Histogram({
@@ -57,14 +70,11 @@ export class PrometheusMetrics implements Metrics {
       labelNames: ["outcome"],
       buckets: [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000],
     });
-    this.#refusals = new Counter({
-      ...this.#named("larder_refusals_total", "Operations refused, by Reason"),
-      labelNames: ["reason"],
-    });
-    this.#bytes = new Counter({
-      ...this.#named("larder_bytes_total", "Bytes of artifacts, by where they came from"),
-      labelNames: ["source", "mirror"],
-    });
+    this.#refusals = this.#counter("larder_refusals_total", "Operations refused, by Reason", ["reason"]);
+    this.#bytes = this.#counter("larder_bytes_total", "Bytes of artifacts, by where they came from", [
+      "source",
+      "mirror",
+    ]);
     this.#hits = this.#counter("larder_hits_total", "Volumes whose tree was on the node already");
     this.#joined = this.#counter("larder_flights_joined_total", "Callers that joined a pull under way");
     this.#collections = this.#counter("larder_collections_total", "Collections of what nobody uses");
@@ -73,6 +83,17 @@ export class PrometheusMetrics implements Metrics {
       "larder_collected_items_total",
       "Layers and trees that collections removed",
     );
+    this.#claims = this.#counter(
+      "larder_claims_total",
+      "Claims created, and claims whose changes were lost for the registry",
+      ["event"],
+    );
+    this.#writeBacks = this.#counter(
+      "larder_write_backs_total",
+      "Versions of caches that registries have confirmed, by what became of the key",
+      ["key"],
+    );
+    this.#sentBytes = this.#counter("larder_written_back_bytes_total", "Bytes of layers sent to registries");
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -108,10 +129,21 @@ export class PrometheusMetrics implements Metrics {
     this.#freedItems.inc(items);
   }
 
-  watch({ cacheBytes, cacheItems, openVolumes, isLimited }: Watched): void {
+  countClaim(event: "created" | "lost"): void {
+    this.#claims.inc({ event });
+  }
+
+  countWriteBack({ key, sentBytes }: Parameters<Metrics["countWriteBack"]>[0]): void {
+    this.#writeBacks.inc({ key });
+    this.#sentBytes.inc(sentBytes);
+  }
+
+  watch({ cacheBytes, cacheItems, openVolumes, claims, pendingWriteBacks, isLimited }: Watched): void {
     this.#gauge("larder_cache_bytes", "Bytes that layers and trees take on the node", cacheBytes);
     this.#gauge("larder_cache_items", "Layers and trees on the node", cacheItems);
     this.#gauge("larder_open_volumes", "Volumes with a record", openVolumes);
+    this.#gauge("larder_open_claims", "Claims with a record", claims);
+    this.#gauge("larder_pending_write_backs", "Claims that wait for their write-back", pendingWriteBacks);
     this.#gauge("larder_limits_enforced", "1 where the sizes of claims are hard limits", () =>
       Number(isLimited()),
     );
@@ -125,8 +157,12 @@ export class PrometheusMetrics implements Metrics {
     return { name, help, registers: [this.#registry] };
   }
 
-  #counter(name: string, help: string): Counter {
-    return new Counter(this.#named(name, help));
+  #counter<Label extends string = never>(
+    name: string,
+    help: string,
+    labelNames: Label[] = [],
+  ): Counter<Label> {
+    return new Counter({ ...this.#named(name, help), labelNames });
   }
 
   #gauge(name: string, help: string, read: () => number): void {

@@ -1,6 +1,6 @@
 // How much this node can still promise to claims, and the collection that makes room for one.
 import { admitPolicy, claimableBytes, planRoom, type Room } from "../core/capacity.ts";
-import type { ClaimRecord } from "../core/claim-record.ts";
+import { type ClaimRecord, isPendingWriteBack } from "../core/claim-record.ts";
 import type { CachePolicy } from "../core/claim-settings.ts";
 import { type Amount, bytesOf } from "../core/quantity.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
@@ -39,9 +39,9 @@ export async function readPolicy(
 /** What claims that are deleted, and that the registry has not confirmed, hold of the disk. */
 async function readPending({ claims, limits, layers }: PendingDeps): Promise<number> {
   let bytes = 0;
-  for (const { deletedMs, settings, terms, commit, letGo, push, project } of claims.all.values()) {
-    const isOwed = settings.cache !== undefined && terms.policy !== "pull" && terms.policy !== "discard";
-    if (deletedMs === undefined || !isOwed || letGo !== undefined || push?.state === "confirmed") continue;
+  for (const record of claims.all.values()) {
+    if (!isPendingWriteBack(record)) continue;
+    const { commit, project } = record;
     bytes +=
       commit === undefined ? ((await limits.usage(project))?.bytes ?? 0) : layers.bytesOf([commit.layer]);
   }

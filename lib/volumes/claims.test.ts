@@ -375,7 +375,10 @@ describe("deleteClaim()", () => {
     expect(deps.claims.find(volumeId)?.commit).toBeDefined();
     node.now += 25 * 3_600_000;
     await deleteClaim(refusing, { volumeId, secrets: new Map() }, call);
-    expect(node.losses).toBe(1);
+    expect(node.metrics.counted.filter(({ what }) => what === "claim")).toEqual([
+      { what: "claim", event: "created" },
+      { what: "claim", event: "lost" },
+    ]);
     expect(await remains(node)).toEqual(nothing);
   });
 

@@ -3,6 +3,7 @@ import type { Access } from "../core/access.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
 import { planPruning } from "../core/key-contest.ts";
+import type { Metrics } from "../host/metrics.ts";
 import { pruneVersions } from "../registry/prune-versions.ts";
 import type { PushDeps, VersionPushed } from "../registry/version-push.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
@@ -13,6 +14,7 @@ import { layersOfCommit } from "./local-heads.ts";
 import type { PackDeps } from "./pack-claim.ts";
 
 export type ConfirmDeps = PackDeps & {
+  readonly metrics: Pick<Metrics, "countWriteBack">;
   readonly push: PushDeps;
   readonly layers: PackDeps["layers"] & FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
   readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
@@ -53,7 +55,9 @@ async function register(deps: ConfirmDeps, { record, access }: Begun, digest: Di
   await deps.layers.register(access, { digest, platform, layers });
 }
 
-function noteKey({ log }: ConfirmDeps, { record }: Begun, { key, sentBytes, digest }: VersionPushed): void {
+function noteKey(deps: ConfirmDeps, { record }: Begun, { key, sentBytes, digest }: VersionPushed): void {
+  const { log, metrics } = deps;
+  metrics.countWriteBack({ key: key.state, sentBytes });
   const fields = { volume: record.volumeId, version: fixedOf(record).tag, digest, sentBytes };
   if (key.state === "superseded") {
     log.warn("A claim was written back; a newer version has its key", { ...fields, newer: key.by });

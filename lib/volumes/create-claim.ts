@@ -2,6 +2,7 @@
 import { admitClaim, inodesOfClaim, sizeOfClaim } from "../core/admit-claim.ts";
 import { type ClaimRecord, claimIdOf } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
+import type { Metrics } from "../host/metrics.ts";
 import { parseClaim } from "../settings/claim.ts";
 import { checkCapabilities } from "./claim-capability.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
@@ -9,7 +10,8 @@ import { ensureDisk } from "./claim-disk.ts";
 import { makeRoom, type PendingDeps, readPolicy } from "./claim-room.ts";
 import type { ClaimAnswer, CreateClaimRequest } from "./requests.ts";
 
-export type CreateDeps = ClaimDeps & PendingDeps & { readonly driver: string };
+export type CreateDeps = ClaimDeps &
+  PendingDeps & { readonly driver: string; readonly metrics: Pick<Metrics, "countClaim"> };
 
 /**
  * The claim is recorded, has its directory and its limit; its base is found when it is first staged. Repeating is
@@ -50,6 +52,7 @@ export async function createClaim(deps: CreateDeps, request: CreateClaimRequest)
     },
   );
   await ensureDisk(deps, record);
+  deps.metrics.countClaim("created");
   if (record.warning !== undefined) deps.log.warn(record.warning, { volume: volumeId });
   return toAnswer(record);
 }

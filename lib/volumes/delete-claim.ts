@@ -8,6 +8,7 @@ import {
   type WriteBackSeen,
   type WriteBackStep,
 } from "../core/plan-write-back.ts";
+import type { Metrics } from "../host/metrics.ts";
 import { clearDisk } from "./claim-disk.ts";
 import { type CommitDeps, commitClaim } from "./commit-claim.ts";
 import { pendingBelow } from "./local-heads.ts";
@@ -34,7 +35,7 @@ export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
     readonly flights: Map<string, Flight>;
     /** Aborted when the plugin stops: what a stop cuts short has not failed, and nothing is let go for it. */
     readonly signal: AbortSignal;
-    readonly countLoss: () => void;
+    readonly metrics: Pick<Metrics, "countClaim">;
   };
 
 /** One write-back under way: whoever calls meanwhile joins it. */
@@ -189,12 +190,12 @@ async function isInUse({ mounts }: StageDeps, { stage, publications }: ClaimReco
 }
 
 function letGo(
-  { log, countLoss }: Pick<DeleteDeps, "log" | "countLoss">,
+  { log, metrics }: Pick<DeleteDeps, "log" | "metrics">,
   record: ClaimRecord,
   { why, isLoss }: Extract<WriteBackStep, { kind: "let-go" }>,
 ): ClaimRecord {
   const fields = { volume: record.volumeId, why };
-  if (isLoss) countLoss();
+  if (isLoss) metrics.countClaim("lost");
   if (isLoss) log.error("A claim's changes are lost for the registry", fields);
   else log.info("A claim's changes are not written back", fields);
   return letGoOfClaim(record, why);

@@ -1,6 +1,7 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
 import { digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
+import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { Resolved } from "../../registry/reader.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
@@ -25,7 +26,7 @@ export class ClaimNode extends TestNode {
   packs: string[] = [];
   pushes: string[] = [];
   isChanged = true;
-  losses = 0;
+  readonly metrics = new MemoryMetrics();
   /** What each Layer takes. */
   layerBytes = 0;
   pendingBytes = 2 ** 30;
@@ -65,7 +66,7 @@ export class ClaimNode extends TestNode {
       use: new LayerUse(),
       letIn: new LetIn(),
       drawId: () => `id${claims.all.size}`,
-      countLoss: () => void this.losses++,
+      metrics: this.metrics,
       reader: {
         resolve: async () => await this.#resolve(),
         fetchManifest: () => Promise.reject(new Error("the test has no manifest")),

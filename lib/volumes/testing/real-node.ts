@@ -53,6 +53,7 @@ export class RealNode implements AsyncDisposable {
   readonly log = openMemoryLog();
   readonly rig = new Rig();
   readonly files = new LinuxFiles({ run: noop });
+  readonly metrics = new MemoryMetrics();
   readonly mounts = new MemoryMounts();
   readonly #options: RealNodeOptions;
   readonly #stack = new AsyncDisposableStack();
@@ -87,7 +88,6 @@ export class RealNode implements AsyncDisposable {
       },
       ...openWriteBack({ ...deps, push: deps.pushing }),
       flights: new Map(),
-      countLoss: () => undefined,
     };
   }
 
@@ -111,7 +111,7 @@ export class RealNode implements AsyncDisposable {
         unpacker,
         files: this.files,
         log,
-        metrics: new MemoryMetrics(),
+        metrics: this.metrics,
         now: () => this.rig.now,
         salt: Buffer.from("salt"),
       },
@@ -157,6 +157,7 @@ export class RealNode implements AsyncDisposable {
       mounts: this.mounts,
       root: this.root,
       log: this.log.log,
+      metrics: this.metrics,
       keyring,
       platform,
       driver,
