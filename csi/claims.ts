@@ -21,9 +21,11 @@ import type { PackedClaim } from "../lib/volumes/pack-claim.ts";
 import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
 import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
 import { stageClaim } from "../lib/volumes/stage-claim.ts";
+import type { Strays } from "../lib/volumes/strays.ts";
 import type { Turns } from "../lib/volumes/turns.ts";
 import { Unmounts } from "../lib/volumes/unmounts.ts";
 import { unstageClaim } from "../lib/volumes/unstage-claim.ts";
+import type { UseDeps } from "../lib/volumes/use.ts";
 import { openWriteBack } from "../lib/volumes/write-back.ts";
 import type { ControllerJourneys } from "./controller.ts";
 import type { Journeys } from "./node.ts";
@@ -34,6 +36,7 @@ export type ClaimParts = {
   readonly claims: ClaimRecords;
   readonly trees: Trees;
   readonly limits: Limits;
+  readonly strays: Strays;
   /** Those of inline volumes too: an id is one volume, whatever it is. */
   readonly turns: Turns;
   readonly discard: (at: string) => Promise<void>;
@@ -81,7 +84,7 @@ function claimDeps(
   settings: NodeSettings,
   parts: ClaimParts,
   flying: Flights,
-): CreateDeps & DeleteDeps<PackedClaim> {
+): CreateDeps & DeleteDeps<PackedClaim> & UseDeps {
   const { ports, trees } = parts;
   const { oras, reader, patience, mounts } = ports;
   const given = { ...toNode(settings), ...ports, ...parts, ...flying };

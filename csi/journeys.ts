@@ -6,7 +6,7 @@ import type { NodeSettings } from "../lib/settings/node.ts";
 import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
 import type { Records } from "../lib/volumes/records.ts";
 import type { StageRequest } from "../lib/volumes/requests.ts";
-import { stats } from "../lib/volumes/stats.ts";
+import { type StatsDeps, stats } from "../lib/volumes/stats.ts";
 import { openTurns } from "../lib/volumes/turns.ts";
 import { unpublish } from "../lib/volumes/unpublish.ts";
 import { type ClaimParts, openClaims } from "./claims.ts";
@@ -38,9 +38,9 @@ export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys 
 }
 
 function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "turns">): InlineJourneys {
-  const { ports, records, limits, discard, trees, turns } = parts;
+  const { ports, records, limits, strays, discard, trees, turns } = parts;
   const { files, mounts, keyring, clock, log, platform } = ports;
-  const deps: PublishDeps = {
+  const deps: PublishDeps & StatsDeps = {
     files,
     mounts,
     keyring,
@@ -49,6 +49,7 @@ function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "tur
     platform,
     records,
     limits,
+    strays,
     discard,
     trees,
     turns,

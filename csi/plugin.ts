@@ -23,6 +23,7 @@ import type { Limits } from "../lib/volumes/limits.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import { Records } from "../lib/volumes/records.ts";
 import { recover } from "../lib/volumes/recover.ts";
+import { Strays } from "../lib/volumes/strays.ts";
 import { openJourneys } from "./journeys.ts";
 import { type Listening, listen } from "./listen.ts";
 import { placeStore } from "./place-store.ts";
@@ -82,9 +83,10 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
   // A pod may still be reading what such a Record names.
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
-  watch(ports, { trees, records, claims, limits });
+  const strays = undo.use(new Strays({ ...ports, limits }));
+  watch(ports, { trees, records, claims, limits, strays });
   undo.use(ports.every(TEND_MS, () => trees.tend()));
-  const journeys = undo.use(openJourneys(placed, { ports, records, claims, trees, limits, discard }));
+  const journeys = undo.use(openJourneys(placed, { ports, records, claims, trees, limits, strays, discard }));
   const listening = undo.use(await listen(settings, { ...ports, notes }, { claims: true, journeys }));
   const { driver, node } = settings;
   const limited = limits.areEnforced;
@@ -134,10 +136,12 @@ type Watchable = {
   readonly records: Records;
   readonly claims: ClaimRecords;
   readonly limits: Limits;
+  readonly strays: Strays;
 };
 
-function watch({ metrics }: Ports, { trees, records, claims, limits }: Watchable): void {
+function watch({ metrics }: Ports, { trees, records, claims, limits, strays }: Watchable): void {
   metrics.watch({
+    strayBytes: () => strays.bytes,
     isLimited: () => limits.areEnforced,
     cacheBytes: () => trees.figures().usedBytes,
     cacheItems: () => trees.figures().layers + trees.figures().trees,

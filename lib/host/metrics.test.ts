@@ -90,6 +90,7 @@ describe("PrometheusMetrics", () => {
       claims: () => 4,
       pendingWriteBacks: () => 2,
       isLimited: () => true,
+      strayBytes: () => 77,
     });
     expect((await metrics.expose()).text).toContain("larder_cache_bytes 1\n");
     bytes = 2;
@@ -100,6 +101,7 @@ describe("PrometheusMetrics", () => {
     expect(text).toContain("larder_open_claims 4\n");
     expect(text).toContain("larder_pending_write_backs 2\n");
     expect(text).toContain("larder_limits_enforced 1\n");
+    expect(text).toContain("larder_stray_bytes 77\n");
   });
 
   it("tells of the process itself, in the format Prometheus asks for", async () => {

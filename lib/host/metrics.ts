@@ -15,6 +15,8 @@ export type Watched = {
   readonly pendingWriteBacks: () => number;
   /** Whether sizes are limits here. */
   readonly isLimited: () => boolean;
+  /** What pods took out of the limits of their volumes, as far as was seen. */
+  readonly strayBytes: () => number;
 };
 
 /** Counting never fails and never waits. */
@@ -138,12 +140,14 @@ export class PrometheusMetrics implements Metrics {
     this.#sentBytes.inc(sentBytes);
   }
 
-  watch({ cacheBytes, cacheItems, openVolumes, claims, pendingWriteBacks, isLimited }: Watched): void {
+  watch(watched: Watched): void {
+    const { cacheBytes, cacheItems, openVolumes, claims, pendingWriteBacks, isLimited, strayBytes } = watched;
     this.#gauge("larder_cache_bytes", "Bytes that layers and trees take on the node", cacheBytes);
     this.#gauge("larder_cache_items", "Layers and trees on the node", cacheItems);
     this.#gauge("larder_open_volumes", "Volumes with a record", openVolumes);
     this.#gauge("larder_open_claims", "Claims with a record", claims);
     this.#gauge("larder_pending_write_backs", "Claims that wait for their write-back", pendingWriteBacks);
+    this.#gauge("larder_stray_bytes", "Bytes that pods took out of their volumes' limits", strayBytes);
     this.#gauge("larder_limits_enforced", "1 where the sizes of claims are hard limits", () =>
       Number(isLimited()),
     );

@@ -194,6 +194,39 @@ export function quotasContract(name: string, open: () => QuotaBench): void {
         .toEqual({ project: A, usedBytes: 0, usedInodes: 0, limits: { bytes: 4 * MIB, inodes: 100 } });
     });
 
+    const quiet = new AbortController().signal;
+
+    it("readStrays() counts what was taken out of the project, at any depth, and nothing else", async () => {
+      await volume(A, "v");
+      bench.writeFile(at("v", "file"), MIB);
+      bench.makeDirectory(at("v", "out"));
+      bench.makeDirectory(at("v", "elsewhere"));
+      expect(await quotas.readStrays(at("v"), A, quiet)).toEqual({ bytes: 0, inodes: 0 });
+      await quotas.setProject(at("v", "out"), 0);
+      await quotas.setProject(at("v", "elsewhere"), B);
+      bench.makeDirectory(at("v", "out", "deep"));
+      bench.writeFile(at("v", "out", "deep", "big"), 2 * MIB);
+      bench.writeFile(at("v", "elsewhere", "small"), 4096);
+      const strays = await quotas.readStrays(at("v"), A, quiet);
+      expect(strays.inodes).toBe(5);
+      // Directories of some file systems take bytes too.
+      expect(strays.bytes).toBeGreaterThanOrEqual(2 * MIB + 4096);
+      expect(strays.bytes).toBeLessThan(3 * MIB);
+    });
+
+    it("readStrays() finds all of a volume that was taken out at its top", async () => {
+      await volume(A, "v");
+      await quotas.setProject(at("v"), 0);
+      bench.writeFile(at("v", "file"), MIB);
+      expect((await quotas.readStrays(at("v"), A, quiet)).inodes).toBe(2);
+    });
+
+    it("readStrays() stops when it is told to", async () => {
+      await volume(A, "v");
+      const reason = new Error("the plugin stops");
+      await expect(quotas.readStrays(at("v"), A, AbortSignal.abort(reason))).rejects.toBe(reason);
+    });
+
     it("list() holds what is limited, what is only used, and not 0, in order", async () => {
       await volume(A + 7, "used");
       await volume(0, "plain");
@@ -240,6 +273,7 @@ export function quotasContract(name: string, open: () => QuotaBench): void {
         quotas.setLimits(path, A, { bytes: MIB, inodes: 10 }),
         quotas.clearLimits(path, A),
         quotas.readQuota(path, A),
+        quotas.readStrays(path, A, quiet),
         quotas.list(path),
       ];
       for (const call of calls(at("missing"))) await expect(call).rejects.toEqual(failing("not-found"));

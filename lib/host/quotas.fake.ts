@@ -9,6 +9,7 @@ import {
   type QuotaLimits,
   type QuotaSupport,
   type Quotas,
+  type Strays,
 } from "./quotas.ts";
 
 const BLOCK_BYTES = 4096;
@@ -57,6 +58,17 @@ export class MemoryQuotas implements Quotas {
     checkLimitedProject(project);
     this.#enforced(`read the use of the project ${project} on the file system of`, directory);
     return this.#quota(project);
+  }
+
+  async readStrays(directory: string, project: number, signal: AbortSignal): Promise<Strays> {
+    checkLimitedProject(project);
+    this.#directory(`look for what left the project ${project} in`, directory);
+    signal.throwIfAborted();
+    const strays = [...this.#inodes]
+      .filter(([at]) => at === directory || at.startsWith(`${directory}/`))
+      .filter(([, inode]) => inode.project !== project);
+    const bytes = strays.reduce((sum, [, inode]) => sum + charged(inode.bytes), 0);
+    return { bytes, inodes: strays.length };
   }
 
   async list(directory: string): Promise<readonly ProjectQuota[]> {

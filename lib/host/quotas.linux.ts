@@ -14,6 +14,7 @@ import {
   type Quotas,
   quotaRemedies,
 } from "./quotas.ts";
+import { findStrays } from "./stray-inodes.ts";
 import {
   readNextQuotaBlock,
   readProjectOf,
@@ -57,6 +58,15 @@ export const linuxQuotas: Quotas = {
       path,
       (fd) => unlessAbsent(() => readQuotaBlock(fd, project)) ?? { project, usedBytes: 0, usedInodes: 0 },
     );
+  },
+  async readStrays(directory, project, signal) {
+    checkLimitedProject(project);
+    const what = `look for what left the project ${project} in`;
+    try {
+      return await findStrays(directory, project, signal);
+    } catch (error) {
+      throw signal.aborted ? error : refusal(`Cannot ${what} "${directory}"`, directory, error);
+    }
   },
   async list(path) {
     return onDirectory("list the projects on the file system of", path, (fd) => [...projectsOf(fd)]);

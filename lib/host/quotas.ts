@@ -12,6 +12,9 @@ export type ProjectQuota = {
   readonly limits?: QuotaLimits;
 };
 
+/** What lies in a directory and is not charged to its project. */
+export type Strays = { readonly bytes: number; readonly inodes: number };
+
 /** Whether limits hold on a file system; if not, the condition that fails. */
 export type QuotaSupport =
   | { readonly enforced: true }
@@ -41,6 +44,12 @@ export interface Quotas {
   clearLimits(path: string, project: number): Promise<void>;
   /** Zeros for a project that was never heard of. What was removed counts for a moment longer. */
   readQuota(path: string, project: number): Promise<ProjectQuota>;
+  /**
+   * What lies in the directory, at any depth, and counts elsewhere: the owner of a directory can take it out of its project.
+   * Looks at every inode, some tens of microseconds each, in slices. What moves meanwhile may be missed. Rejects with the
+   * signal's reason when that is aborted.
+   */
+  readStrays(directory: string, project: number, signal: AbortSignal): Promise<Strays>;
   /** Each project but 0 that has limits or uses something, in ascending order. */
   list(path: string): Promise<readonly ProjectQuota[]>;
 }

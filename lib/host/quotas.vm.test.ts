@@ -1,5 +1,15 @@
 // The contract, and what else the product counts on, on a real XFS.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { quotasContract } from "./quotas.contract.ts";
@@ -56,6 +66,21 @@ describe("linuxQuotas on XFS", () => {
     expect(() => renameSync(path.join(root, "outside"), path.join(volume, "in"))).toThrow(
       expect.objectContaining({ code: "EXDEV" }),
     );
+  });
+
+  it("readStrays() counts each inode once, opens no fifo and no device, and follows nothing", async () => {
+    const out = path.join(volume, "out");
+    mkdirSync(out);
+    await linuxQuotas.setProject(out, 0);
+    writeFileSync(path.join(out, "file"), Buffer.alloc(MIB, 1), { flush: true });
+    linkSync(path.join(out, "file"), path.join(out, "again"));
+    symlinkSync(root, path.join(volume, "up"));
+    execFileSync("mkfifo", [path.join(out, "fifo")]);
+    execFileSync("mknod", [path.join(out, "null"), "c", "1", "3"]);
+    const strays = await linuxQuotas.readStrays(volume, project, new AbortController().signal);
+    expect(strays.inodes).toBe(2);
+    expect(strays.bytes).toBeGreaterThanOrEqual(MIB);
+    expect(strays.bytes).toBeLessThan(2 * MIB);
   });
 
   it("setProject() stays with what is renamed out of the project", async () => {

@@ -1,8 +1,8 @@
 // What is asked of claims and of the node without anything being done: capacity, capabilities, use.
-import { formatBytes } from "../core/quantity.ts";
 import { parseClass } from "../settings/claim.ts";
 import { refusalOf } from "./claim-capability.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
+import { placesOf } from "./claim-disk.ts";
 import { readClaimable } from "./claim-room.ts";
 import type { CreateDeps } from "./create-claim.ts";
 import type {
@@ -13,7 +13,7 @@ import type {
   ValidateClaimRequest,
   VolumeStats,
 } from "./requests.ts";
-import { readUse } from "./use.ts";
+import { readUse, type UseDeps } from "./use.ts";
 
 const SMALLEST_BYTES = 2 ** 20;
 
@@ -35,18 +35,15 @@ export async function validateClaim(deps: ClaimDeps, request: ValidateClaimReque
   return why === undefined ? { confirmed: true } : { confirmed: false, message: why };
 }
 
-/** As `df` shows it to the pod. Throws `not-found` for what is not staged or published there. */
+/** As `df` shows it to the pod, and what left its project. Nothing for what is not staged or published there. */
 export async function claimStats(
-  deps: ClaimDeps,
+  deps: ClaimDeps & UseDeps,
   { volumeId, path }: StatsRequest,
 ): Promise<VolumeStats | undefined> {
   const record = deps.claims.find(volumeId);
   const isThere =
     record?.stage?.path === path || record?.publications.some(({ target }) => target === path) === true;
   if (record === undefined || !isThere) return undefined;
-  const use = await readUse(deps, record, path);
-  if (use.bytes.used > record.bytes && record.project !== undefined) {
-    deps.log.warn("A claim uses more than its limit", { volume: volumeId, limit: formatBytes(record.bytes) });
-  }
-  return use;
+  const { directory } = placesOf(deps.root, record);
+  return await readUse(deps, { ...record, directory }, path);
 }

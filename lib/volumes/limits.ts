@@ -1,6 +1,6 @@
 // Size limits of what pods write: which project each volume has, and that no two ever share one.
 import { Failure } from "../core/failure.ts";
-import type { QuotaLimits, Quotas } from "../host/quotas.ts";
+import type { QuotaLimits, Quotas, Strays } from "../host/quotas.ts";
 
 export type LimitsDeps = {
   readonly quotas: Quotas;
@@ -65,6 +65,11 @@ export class Limits {
     if (this.#deps === undefined || project === undefined) return undefined;
     const { usedBytes, usedInodes } = await this.#deps.quotas.readQuota(this.#deps.root, project);
     return { bytes: usedBytes, inodes: usedInodes };
+  }
+
+  /** What lies in the directory and counts elsewhere; undefined where nothing is counted. May take long. */
+  async strays(directory: string, project: number, signal: AbortSignal): Promise<Strays | undefined> {
+    return await this.#deps?.quotas.readStrays(directory, project, signal);
   }
 
   /** These Records are there at a start: nobody else gets their projects. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { recordName } from "../core/record.ts";
 import { createClaim } from "./create-claim.ts";
@@ -204,6 +204,23 @@ describe("stats() of a writable volume", () => {
     expect(await stats(deps, { volumeId: request.volumeId, path: request.target })).toEqual({
       bytes: { total: 2 ** 20, used: 8192, available: 2 ** 20 - 8192 },
       inodes: { total: 20, used: 2, available: 18 },
+    });
+  });
+
+  it("counts what its pod took out of the limit as used too, once it was seen", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const request = await writable(node, { size: "1Mi", inodes: "20" });
+    await publish(deps, request, call);
+    const ask = () => stats(deps, { volumeId: request.volumeId, path: request.target });
+    node.quotas.makeDirectory(`${placeOf(request)}/out`);
+    await node.quotas.setProject(`${placeOf(request)}/out`, 0);
+    node.quotas.writeFile(`${placeOf(request)}/out/file`, 2 ** 21);
+    expect((await ask()).bytes.used).toBe(0);
+    await vi.waitFor(async () => expect((await ask()).bytes.used).toBe(2 ** 21), { timeout: 20_000 });
+    expect(await ask()).toEqual({
+      bytes: { total: 2 ** 20, used: 2 ** 21, available: 2 ** 20 },
+      inodes: { total: 20, used: 3, available: 19 },
     });
   });
 

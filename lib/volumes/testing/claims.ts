@@ -12,6 +12,7 @@ import { LetIn } from "../let-in.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
+import type { UseDeps } from "../use.ts";
 import { call, root, TestNode } from "./node.ts";
 
 export const staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/x/globalmount";
@@ -22,7 +23,6 @@ export class ClaimNode extends TestNode {
   trouble: Failure | undefined;
   /** What the cache's key means; nothing by default. */
   head: Resolved | undefined;
-  now = 1_700_000_000_000;
   packs: string[] = [];
   pushes: string[] = [];
   isChanged = true;
@@ -33,9 +33,9 @@ export class ClaimNode extends TestNode {
   readonly adopted = new Set<string>();
 
   // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
-  async startClaims(): Promise<CreateDeps & DeleteDeps> {
+  async startClaims(): Promise<CreateDeps & DeleteDeps & UseDeps> {
     const inline = await this.start();
-    const { files, mounts, keyring, log, platform, registries, limits, discard } = inline;
+    const { files, mounts, keyring, log, platform, registries, limits, discard, strays } = inline;
     await this.files.makeDirectory(`${root}/layers`);
     // What is in place is here, also where the plugin died before it knew.
     for (const { name } of await this.files.list(`${root}/layers`))
@@ -53,6 +53,7 @@ export class ClaimNode extends TestNode {
       claims,
       limits,
       discard,
+      strays,
       driver,
       node: "node-1",
       flags: { noSuid: true, noDev: true },

@@ -17,7 +17,9 @@ import type { PublishDeps } from "../publish.ts";
 import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
 import type { PublishRequest } from "../requests.ts";
+import { Strays } from "../strays.ts";
 import { openTurns } from "../turns.ts";
+import type { UseDeps } from "../use.ts";
 
 export const root = "/var/lib/larder";
 const pods = "/var/lib/kubelet/pods";
@@ -85,6 +87,7 @@ export class TestNode {
   readonly quotas = new ChargingQuotas();
   /** Whether the node has them. */
   hasQuotas = true;
+  now = 1_700_000_000_000;
   readonly filled: Filling[] = [];
   fill: () => Promise<void> = async () => undefined;
   readonly held = new Map<string, readonly string[]>();
@@ -97,7 +100,7 @@ export class TestNode {
   effects = 0;
 
   /** The plugin as a start makes it, on what is there. */
-  async start(): Promise<PublishDeps> {
+  async start(): Promise<PublishDeps & UseDeps & { readonly strays: Strays }> {
     const [files, mounts] = [this.#stoppable<Files>(this.files), this.#stoppable<Mounts>(this.mounts)];
     for (const directory of ["volumes", "ingest", "trash"])
       await this.files.makeDirectory(`${root}/${directory}`);
@@ -118,6 +121,7 @@ export class TestNode {
       limits,
       discard,
       root,
+      strays: new Strays({ limits, log: this.log.log, clock: { now: () => this.now } }),
       fillUpper: async (filling) => {
         await files.makeDirectory(filling.upper);
         this.filled.push(filling);
