@@ -12,8 +12,10 @@ export default defineConfig({
     include: rooms.map((room) => `${room}/**/*.${tests}.ts`),
     exclude: tests === "test" ? ["**/*.vm.test.ts", "**/*.power.test.ts"] : [],
     pool: "forks",
-    testTimeout: 60_000 * slowness,
-    hookTimeout: 120_000 * slowness,
+    // Only for what hangs: no test is about how fast this machine is at the moment.
+    testTimeout: 300_000 * slowness,
+    hookTimeout: 300_000 * slowness,
+    expect: { poll: { timeout: 60_000 * slowness, interval: 20 } },
     restoreMocks: true,
   },
 });

@@ -38,7 +38,7 @@ function heldPublish() {
 }
 
 const untilCounted = (door: TestDoor, count = 1) =>
-  vi.waitUntil(() => door.counted.length >= count, { interval: 5, timeout: 10_000 });
+  vi.waitUntil(() => door.counted.length >= count, { interval: 5, timeout: 60_000 });
 
 const untilCode = (door: TestDoor) => untilCounted(door).then(() => door.counted[0]?.code);
 
@@ -136,7 +136,7 @@ describe("openServer()", () => {
   it("aborts the journey when the deadline passes", async () => {
     const held = heldPublish();
     await using door = await openTestDoor(held);
-    const refusal = door.client.refusal(PUBLISH, publishRequest(), { deadlineMs: 1_000 });
+    const refusal = door.client.refusal(PUBLISH, publishRequest(), { deadlineMs: 5_000 });
     const { signal } = await held.begun;
     if (!signal.aborted) await once(signal, "abort");
     held.release.resolve();
@@ -314,7 +314,7 @@ describe("Door.close()", () => {
     };
     await using door = await openTestDoor({ publish });
     const refusal = door.client.refusal(PUBLISH, publishRequest());
-    await vi.waitUntil(() => door.door.active() === 1, { interval: 5 });
+    await vi.waitUntil(() => door.door.active() === 1, { interval: 5, timeout: 60_000 });
     await door.door.close(1);
     expect((await refusal).code).toBe("UNAVAILABLE");
   });

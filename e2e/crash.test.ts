@@ -46,7 +46,7 @@ const shapes: readonly Shape[] = [
 let node: KilledNode;
 afterEach(async () => await node[Symbol.asyncDispose]());
 
-describe("a kill at every effect", { timeout: 300_000 }, () => {
+describe("a kill at every effect", { timeout: 1_200_000 }, () => {
   beforeEach(async () => {
     node = await KilledNode.open();
   });
@@ -85,7 +85,7 @@ describe("a kill at every effect", { timeout: 300_000 }, () => {
   });
 });
 
-describe("a kill at every effect of a start", { timeout: 300_000 }, () => {
+describe("a kill at every effect of a start", { timeout: 1_200_000 }, () => {
   it("leaves what the next start puts right", async () => {
     node = await KilledNode.open();
     const reference = serveFiles(node.registry, "gone", { "x.txt": "x" });
@@ -107,7 +107,7 @@ describe("a kill at every effect of a start", { timeout: 300_000 }, () => {
   });
 });
 
-describe("a kill at every step of a collection", { timeout: 300_000 }, () => {
+describe("a kill at every step of a collection", { timeout: 1_200_000 }, () => {
   it("leaves whole Trees, and what a pod has stays", async () => {
     node = await KilledNode.open({ store: { high: "300Ki", low: "250Ki" } });
     const serve = (name: string, kibibytes: number) => {

@@ -141,7 +141,7 @@ export class KilledNode implements AsyncDisposable {
       await work();
     } catch (error) {
       // A call that is cut off may be told so before the end of the process is.
-      await pause(5_000, undefined, { ref: false });
+      await pause(30_000, undefined, { ref: false });
       throw error;
     }
     await this.settled();

@@ -46,7 +46,7 @@ export async function namesIn(directory: string): Promise<readonly string[]> {
 
 /** Waits for what comes about behind the calls, such as an empty trash. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const last = performance.now() + 30_000;
+  const last = performance.now() + 120_000;
   while (!(await holds())) {
     if (performance.now() > last) throw new Error(`it did not come about in time that ${what}`);
     await pause(10);

@@ -11,7 +11,7 @@ import { openRegistryDouble } from "../testing/registry-double.ts";
 import { putFiles, unique } from "./artifact.ts";
 import { metric, page } from "./metrics.ts";
 import { openPlugin } from "./plugin.ts";
-import { kept, nothingLeft, refusalOf } from "./remains.ts";
+import { kept, nothingLeft, refusalInTime, refusalOf } from "./remains.ts";
 import { podVolume, pullSecret } from "./volume.ts";
 
 describe("the pages", () => {
@@ -140,7 +140,7 @@ describe("secrets", () => {
     registry.spoil("/manifests/", { kind: "status", status: 500 }, 1_000);
     const tagged = { reference: `${registry.host}/a/b:v1` };
     const troubled = await podVolume(plugin, { attributes: tagged, secrets: secrets(user[1]) });
-    messages.push((await refusalOf(troubled.publish({ deadlineMs: 1_500 }))).message);
+    messages.push((await refusalInTime(troubled.publish)).message);
     const broken = await podVolume(plugin, {
       attributes,
       secrets: { ".dockerconfigjson": `{"auths": {"${registry.host}": {"auth": "${user[1]}` },

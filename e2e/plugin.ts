@@ -160,7 +160,7 @@ function isAlive(socket: string): Promise<boolean> {
 
 /** It says where once all of it is up, a moment after its socket answers. */
 async function healthIn(log: readonly string[]): Promise<string> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 5_000; tries++) {
     const found = log.map((line) => (JSON.parse(line) as { readonly health?: string }).health);
     const health = found.find((address) => address !== undefined);
     if (health !== undefined) return health;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { lstat, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
@@ -10,6 +10,7 @@ import { openRegistryDouble, type RegistryDouble } from "../testing/registry-dou
 import type { CsiError } from "./client.ts";
 import { digestsIn, digestsOf, mountsUnder, namesIn, until } from "./node-state.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
+import { refusalInTime } from "./remains.ts";
 import { serveFiles, serveImage } from "./served.ts";
 import { type PodVolume, podVolume } from "./volume.ts";
 
@@ -63,6 +64,13 @@ async function refusal(refused: Promise<unknown>): Promise<CsiError> {
   );
 }
 
+/** How many chunks of 4 MiB the map of the one partial tells of: a bit for each, behind its header of 512 bytes. */
+async function chunksTold(): Promise<number> {
+  const [name = ""] = await inRoot("partials");
+  const bits = await readFile(path.join(plugin.root, "partials", name, "map")).catch(() => Buffer.alloc(0));
+  return [...(bits[512] ?? 0).toString(2)].filter((bit) => bit === "1").length;
+}
+
 describe("a pull that is interrupted", () => {
   const content = randomBytes(20 * MiB);
   const shapes = {
@@ -87,12 +95,12 @@ describe("a pull that is interrupted", () => {
     const first = await volume("big", reference);
     let words = "";
     while (!words.includes("(12 MiB of 20 MiB)")) {
-      const error = await refusal(first.publish({ deadlineMs: 500 }));
-      expect(error.code).toBe("ABORTED");
-      words = error.message;
+      const { code, message } = await refusalInTime(first.publish, 500);
+      expect(code).toBe("ABORTED");
+      words = message;
     }
     // The map is written a moment after the bytes it tells of: a kill in between costs that chunk once more.
-    for (let more = 0; more < 2; more++) await refusal(first.publish({ deadlineMs: 500 }));
+    await until(async () => (await chunksTold()) === 3, "the map tells of twelve MiB");
     isSlow = false;
     asked.length = 0;
     await restart[signal]();

@@ -11,7 +11,7 @@ import { kept, nothingLeft } from "./remains.ts";
 describe("csi-sanity against the plugin", () => {
   beforeAll(() => tool("csi-sanity"), 600_000);
 
-  it("passes whole, and leaves nothing", { timeout: 600_000 }, async () => {
+  it("passes whole, and leaves nothing", { timeout: 1_200_000 }, async () => {
     await using plugin = await openPlugin();
     const directory = path.join(plugin.folder, "sanity");
     await mkdir(directory);

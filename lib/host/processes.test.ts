@@ -199,7 +199,7 @@ describe("attempts", () => {
       });
     });
     // The shell names it before it has left.
-    await expect.poll(() => sessionOf(pids[2] ?? 0), { timeout: 10_000 }).toBe(pids[2]);
+    await expect.poll(() => sessionOf(pids[2] ?? 0)).toBe(pids[2]);
     const ended = new Promise((resolve) => parent.once("exit", resolve));
     parent.kill("SIGKILL");
     await ended;

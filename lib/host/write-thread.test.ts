@@ -1,7 +1,7 @@
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../core/digest.ts";
 import { WriteThread } from "./write-thread.ts";
 
@@ -71,7 +71,7 @@ describe("WriteThread", () => {
     await expect(failed.writeAt(0, Buffer.from("x"))).rejects.toMatchObject({ code: "ENOSPC" });
     using paused = thread.hash(file.fd, 2);
     await paused.writeAt(0, Buffer.from("x"));
-    await vi.waitFor(() => expect(thread.running).toBe(false));
+    await expect.poll(() => thread.running).toBe(false);
     await paused.writeAt(1, Buffer.from("y"));
     const given = thread.hash(file.fd, 2);
     await given.writeAt(0, Buffer.from("x"));
@@ -86,7 +86,7 @@ describe("WriteThread", () => {
     await using file = await open(path.join(folder, "file"), "w+");
     for (const offset of [0, 1]) {
       await thread.writeAt(file.fd, offset, Buffer.from("x"));
-      await vi.waitFor(() => expect(thread.running).toBe(false));
+      await expect.poll(() => thread.running).toBe(false);
     }
     expect(await readFile(path.join(folder, "file"), "utf8")).toBe("xx");
   });

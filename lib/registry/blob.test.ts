@@ -159,7 +159,7 @@ describe("fetchBlob()", () => {
     ["416", { kind: "status", status: 416 }],
   ])("gets over %s", async (_, fault) => {
     const { registry, blob, bring, rig } = await setUp(undefined, {
-      timeouts: { headersTimeoutMs: 200, bodyTimeoutMs: 200 },
+      timeouts: { headersTimeoutMs: 1_500, bodyTimeoutMs: 1_500 },
     });
     registry.spoil("blobs", fault, 2);
     const sink = new MemorySink(blob.size);
@@ -174,7 +174,7 @@ describe("fetchBlob()", () => {
     ["ends early", { kind: "length", by: -5, told: false }],
     ["goes on too long", { kind: "length", by: 5, told: false }],
   ])("gets over a 200 that %s", async (_, fault) => {
-    const { registry, blob, bring } = await setUp(undefined, { timeouts: { bodyTimeoutMs: 200 } });
+    const { registry, blob, bring } = await setUp(undefined, { timeouts: { bodyTimeoutMs: 1_500 } });
     registry.ignoreRanges = true;
     registry.spoil("blobs", fault);
     const sink = new MemorySink(blob.size);
@@ -453,7 +453,7 @@ describe("blobs from mirrors", () => {
       new Rig({
         registries: [{ match: registry.host, mirrors: mirrors.map(({ origin }) => ({ url: origin })) }],
         limits: { rangeBytes: RANGE, connections: 3 },
-        timeouts: { headersTimeoutMs: 300, bodyTimeoutMs: 300 },
+        timeouts: { headersTimeoutMs: 1_500, bodyTimeoutMs: 1_500 },
       }),
     );
     const access = accessTo(registry.host, {

@@ -12,7 +12,7 @@ import { digestOf } from "../core/digest.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { parseReference } from "../core/reference.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
-import { makeSelfSigned } from "./testing/self-signed.ts";
+import { makeSelfSigned } from "../../testing/self-signed.ts";
 
 const never = new AbortController().signal;
 const manifest = JSON.stringify({ schemaVersion: 2 });
@@ -115,7 +115,7 @@ describe("resolve()", () => {
   ])("asks again after %s, and takes the good answer", async (_, fault) => {
     const registry = await double();
     registry.spoil("manifests", fault, 2);
-    const r = rig({ timeouts: { headersTimeoutMs: 100 } });
+    const r = rig({ timeouts: { headersTimeoutMs: 1_500 } });
     const access = accessTo(registry.host);
     expect(await r.reader.fetchManifest(access, digest, never)).toMatchObject({
       bytes: Buffer.from(manifest),
@@ -471,7 +471,7 @@ describe("a caller that goes away", () => {
   it("while a token is on its way leaves it to those who wait with it", async () => {
     const registry = await double({ auth: { kind: "bearer" } });
     registry.spoil("/token", { kind: "stall", after: 3 });
-    const { reader } = rig({ timeouts: { bodyTimeoutMs: 300 } });
+    const { reader } = rig({ timeouts: { bodyTimeoutMs: 1_500 } });
     const access = accessTo(registry.host);
     const stop = new AbortController();
     const leaving = reader.prove(access, digest, stop.signal);
