@@ -140,7 +140,7 @@ describe("secrets", () => {
     registry.spoil("/manifests/", { kind: "status", status: 500 }, 1_000);
     const tagged = { reference: `${registry.host}/a/b:v1` };
     const troubled = await podVolume(plugin, { attributes: tagged, secrets: secrets(user[1]) });
-    messages.push((await refusalInTime(troubled.publish)).message);
+    messages.push((await refusalInTime(troubled)).message);
     const broken = await podVolume(plugin, {
       attributes,
       secrets: { ".dockerconfigjson": `{"auths": {"${registry.host}": {"auth": "${user[1]}` },

@@ -49,9 +49,9 @@ describe("publish while the pull goes on", () => {
   it("says how far it is, how fast and from where, before the deadline; the next call joins", async () => {
     const { reference, blob } = slowArtifact();
     const volume = await podOf(reference);
-    let told = await refusalInTime(volume.publish);
+    let told = await refusalInTime(volume);
     // Each call joins, so that the first half arrives on the busiest machine.
-    while (!told.message.includes("50 %")) told = await refusalInTime(volume.publish);
+    while (!told.message.includes("50 %")) told = await refusalInTime(volume);
     const { code, message } = told;
     expect(code).toBe("ABORTED");
     expect(message).toMatch(
@@ -87,7 +87,7 @@ describe("publish while the pull goes on", () => {
   it("refuses an unpublish while a call for the volume runs, and takes it afterwards: nothing is mounted later", async () => {
     const { reference, blob } = slowArtifact();
     const volume = await podOf(reference);
-    const call = refusalInTime(volume.publish, 5_000);
+    const call = refusalInTime(volume, 5_000);
     await expect.poll(() => registry.bytesSent(blob as never)).toBe(2 * MiB);
     expect(await refusalOf(volume.unpublish())).toMatchObject({
       code: "ABORTED",
@@ -109,7 +109,7 @@ describe("publish while the pull goes on", () => {
     const reference = `${registry.host}/a/b:moving`;
     const always = { "pull-policy": "Always" };
     const volume = await podOf(reference, always);
-    expect(await refusalInTime(volume.publish)).toMatchObject({ code: "ABORTED" });
+    expect(await refusalInTime(volume)).toMatchObject({ code: "ABORTED" });
     const moved = putFiles(registry, { b: "moved" }, { tags: ["moving"] });
     release();
     await volume.publish();
@@ -127,7 +127,7 @@ describe("publish while the pull goes on", () => {
     await using first = await openPlugin({ settings: { pull: { rangeBytes: "1Mi" } } });
     const request = { attributes: { reference } };
     const before = await podVolume(first, request);
-    expect(await refusalInTime(before.publish)).toMatchObject({ code: "ABORTED" });
+    expect(await refusalInTime(before)).toMatchObject({ code: "ABORTED" });
     expect(await first.stop()).toBe(0);
     release();
     await using second = await first.restart();

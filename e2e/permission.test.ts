@@ -87,7 +87,7 @@ async function publish(at: RegistryDouble, name: string, user?: User): Promise<P
 /** The refusal, after which only the owner's volume is there. */
 async function refused(at: RegistryDouble, name: string, user?: User, deadlineMs = 60_000) {
   const volume = await volumeOf(at, name, user);
-  const refusal = await refusalInTime(volume.publish, deadlineMs);
+  const refusal = await refusalInTime(volume, deadlineMs);
   expect(await kept(plugin, "records")).toHaveLength(1);
   expect(await kept(plugin, "trees")).toHaveLength(1);
   expect(Object.keys(await contentsOf(owners.target))).toEqual(["secret.txt"]);

@@ -45,7 +45,7 @@ async function refused(
   const layers = await kept(plugin, "layers");
   const trees = await kept(plugin, "trees");
   const { deadlineMs = 60_000 } = more;
-  const refusal = await refusalInTime(volume.publish, deadlineMs);
+  const refusal = await refusalInTime(volume, deadlineMs);
   if (more.target === undefined) await expect(stat(volume.target)).rejects.toThrow("ENOENT");
   await nothingLeft(plugin, more.besides);
   const collected = (names: readonly string[]) => (more.collects === true ? expect.any(Array) : names);

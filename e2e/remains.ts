@@ -25,11 +25,11 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
  * for so little time, it is asked again with more.
  */
 export async function refusalInTime(
-  publish: (options: CallOptions) => Promise<unknown>,
+  volume: { publish(options: CallOptions): Promise<unknown> },
   deadlineMs = 1_500,
 ): Promise<Refusal> {
   for (let ms = deadlineMs; ; ms *= 2) {
-    const refusal = await refusalOf(publish({ deadlineMs: ms }));
+    const refusal = await refusalOf(volume.publish({ deadlineMs: ms }));
     if (refusal.code !== "DEADLINE_EXCEEDED" || ms > 60_000) return refusal;
   }
 }

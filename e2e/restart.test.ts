@@ -68,7 +68,7 @@ async function refusal(refused: Promise<unknown>): Promise<CsiError> {
 async function chunksTold(): Promise<number> {
   const [name = ""] = await inRoot("partials");
   const bits = await readFile(path.join(plugin.root, "partials", name, "map")).catch(() => Buffer.alloc(0));
-  return [...(bits[512] ?? 0).toString(2)].filter((bit) => bit === "1").length;
+  return (bits[512] ?? 0).toString(2).replaceAll("0", "").length;
 }
 
 describe("a pull that is interrupted", () => {
@@ -95,7 +95,7 @@ describe("a pull that is interrupted", () => {
     const first = await volume("big", reference);
     let words = "";
     while (!words.includes("(12 MiB of 20 MiB)")) {
-      const { code, message } = await refusalInTime(first.publish, 500);
+      const { code, message } = await refusalInTime(first, 500);
       expect(code).toBe("ABORTED");
       words = message;
     }

@@ -7,12 +7,12 @@ import {
   openRegistryDouble,
   type RegistryDouble,
 } from "../../testing/registry-double.ts";
+import { makeSelfSigned } from "../../testing/self-signed.ts";
 import type { Access } from "../core/access.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { parseReference } from "../core/reference.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
-import { makeSelfSigned } from "../../testing/self-signed.ts";
 
 const never = new AbortController().signal;
 const manifest = JSON.stringify({ schemaVersion: 2 });
