@@ -85,11 +85,11 @@ describe("publish of titled files", () => {
     expect(others).toEqual([]);
     expect(mount?.flags).toEqual(expect.arrayContaining(["ro", "nosuid", "nodev"]));
     for (const attempt of [
-      writeFile(path.join(volume.target, "mine"), "x"),
-      writeFile(path.join(volume.target, "a.txt"), "x"),
-      rm(path.join(volume.target, "a.txt")),
+      () => writeFile(path.join(volume.target, "mine"), "x"),
+      () => writeFile(path.join(volume.target, "a.txt"), "x"),
+      () => rm(path.join(volume.target, "a.txt")),
     ])
-      await expect(attempt).rejects.toThrow("EROFS");
+      await expect(attempt()).rejects.toThrow("EROFS");
   });
 
   it("gives the mode that an annotation states, and 0644 where none does", async () => {
