@@ -1,5 +1,6 @@
 // The journeys of claims, put together with what they lean on, and the flights of write-backs that a stop ends.
 import { randomBytes } from "node:crypto";
+import { giveTreeToGroup, isGroups, takeTreeFromGroup } from "../lib/archive/group-tree.ts";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import type { ClaimRecord } from "../lib/core/claim-record.ts";
 import { Failure } from "../lib/core/failure.ts";
@@ -65,7 +66,7 @@ export function openClaims(settings: NodeSettings, parts: ClaimParts): ClaimJour
     readCapacity: (request) => readCapacity(deps, request),
     modifyClaim: (request) => modifyClaim(deps, request),
     stage: (request, call) => stageClaim(deps, request, call),
-    publish: (request) => publishClaim(deps, request),
+    publish: (request, call) => publishClaim(deps, request, call),
     unpublish: (request) => unpublishClaim(deps, request),
     unstage: (request, call) => unstageClaim(deps, request, call),
     expand: (request) => expandClaim(deps, request),
@@ -96,6 +97,8 @@ function claimDeps(
     unmounts: new Unmounts(mounts),
     drawId: () => randomBytes(6).toString("hex"),
     listTags: (access, signal) => oras.listTags(access, { signal }),
+    groupedLayers: trees.groupedLayers,
+    groupTrees: { isGroups, give: giveTreeToGroup, take: takeTreeFromGroup },
     fill: (record, below) => fill(settings.root, record, below),
     ...writeBack,
     push: async (record, packed, told) => {

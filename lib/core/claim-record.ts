@@ -29,6 +29,15 @@ export type ClaimBase = {
   readonly note?: string;
 };
 
+/** The group (fsGroup) of the claim's pods, where something had to be done for it. */
+export type ClaimGroup = {
+  readonly gid: number;
+  /** What it stands on instead of its base's Layers: the same, made over for the group. None under `copy`. */
+  readonly layers: readonly Digest[];
+  /** Whether all that pods wrote before is the group's by now. */
+  readonly isApplied: boolean;
+};
+
 export type Outcome = "success" | "failure";
 
 export type ClaimRecord = {
@@ -53,7 +62,8 @@ export type ClaimRecord = {
   readonly baseSoughtMs?: number;
   /** Fixed by the first successful stage. */
   readonly base?: ClaimBase;
-  readonly stage?: { readonly path: string; readonly group?: number; readonly boot: string };
+  readonly group?: ClaimGroup;
+  readonly stage?: { readonly path: string; readonly boot: string };
   readonly publications: ReadonlyArray<{ readonly target: string; readonly readOnly: boolean }>;
   /** Of the last pod that used it, where it is known. */
   readonly outcome?: Outcome;
@@ -90,9 +100,10 @@ export function committedLayerId({ volumeId, id }: Pick<ClaimRecord, "volumeId" 
 }
 
 /** All that collection has to leave for this claim. */
-export function rootsOfClaim({ base, commit, push }: ClaimRecord): readonly Digest[] {
+export function rootsOfClaim({ base, group, commit, push }: ClaimRecord): readonly Digest[] {
   return [
     ...(base?.layers ?? []),
+    ...(group?.layers ?? []),
     ...(base?.tree === undefined ? [] : [base.tree.key, base.tree.digest]),
     ...(commit === undefined ? [] : [commit.layer]),
     ...(push === undefined ? [] : [push.manifest]),
@@ -163,20 +174,13 @@ function readUse(fields: Fields) {
   const soughtMs = fields.optionalCount("baseSoughtMs");
   const base = fields.optionalObject("base");
   const stage = fields.optionalObject("stage");
-  const group = stage?.optionalCount("group");
+  const group = fields.optionalObject("group");
   const wentDown = fields.optionalObject("wentDown");
   return {
     ...(soughtMs === undefined ? {} : { baseSoughtMs: soughtMs }),
     ...(base === undefined ? {} : { base: readBase(base) }),
-    ...(stage === undefined
-      ? {}
-      : {
-          stage: {
-            path: stage.text("path"),
-            ...(group === undefined ? {} : { group }),
-            boot: stage.text("boot"),
-          },
-        }),
+    ...(group === undefined ? {} : { group: readGroup(group) }),
+    ...(stage === undefined ? {} : { stage: { path: stage.text("path"), boot: stage.text("boot") } }),
     publications: fields
       .objects("publications")
       .map((one) => ({ target: one.text("target"), readOnly: one.boolean("readOnly") })),
@@ -200,6 +204,12 @@ function readBase(fields: Fields): ClaimBase {
     ...(note === undefined ? {} : { note }),
   };
 }
+
+const readGroup = (fields: Fields): ClaimGroup => ({
+  gid: fields.count("gid"),
+  layers: fields.texts("layers").map(parseDigest),
+  isApplied: fields.boolean("isApplied"),
+});
 
 function readEnd(fields: Fields) {
   const deletedMs = fields.optionalCount("deletedMs");

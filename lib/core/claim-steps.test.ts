@@ -75,6 +75,14 @@ describe("noticeDown()", () => {
     expect(noticeDown(down, "b3")).toBe(down);
     expect(noticeDown(ended, "b1")).toBe(ended);
   });
+
+  it("takes nothing that was done for a group for done, once the node went down", () => {
+    const group = { gid: 7, layers: [digestOf("g")], isApplied: true };
+    const grouped = { ...staged, group };
+    expect(noticeDown(grouped, "b1")).toBe(grouped);
+    expect(noticeDown(grouped, "b2").group).toEqual({ ...group, isApplied: false });
+    expect(noticeDown(staged, "b2").group).toBeUndefined();
+  });
 });
 
 describe("publishClaim()", () => {

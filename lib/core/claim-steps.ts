@@ -40,8 +40,14 @@ export function stageClaim(
 /** The claim as it is after a restart of its node, where there was one since it was staged. */
 export function noticeDown(record: ClaimRecord, boot: string): ClaimRecord {
   if (record.stage === undefined || record.stage.boot === boot) return record;
-  const { stage: _, outcome: __, ...rest } = record;
-  return { ...rest, publications: [], wentDown: { isUsedSince: false } };
+  const { stage: _, outcome: __, group, ...rest } = record;
+  return {
+    ...rest,
+    publications: [],
+    wentDown: { isUsedSince: false },
+    // What was done to files for it may not have reached the disk, or be thrown away with them.
+    ...(group === undefined ? {} : { group: { ...group, isApplied: false } }),
+  };
 }
 
 /** What the pods wrote may be less than they think: never synced, and no pod has ended well on it since. */

@@ -5,14 +5,14 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { emptyLayer, placesOf } from "./claim-disk.ts";
 import { mountWritable, type WritableDeps } from "./mount-writable.ts";
 
-/** `below`: directories of the base, topmost first. The path is an empty directory, with nothing mounted. */
+/** The path is an empty directory, with nothing mounted; what pods write to is filled, and mounted nowhere. */
 export async function mountClaim(
-  deps: WritableDeps & Pick<ClaimDeps, "root" | "flags" | "context">,
+  deps: WritableDeps & Pick<ClaimDeps, "root" | "flags" | "context" | "trees">,
   record: ClaimRecord,
-  below: readonly string[],
   target: string,
 ): Promise<void> {
   const { files, root, flags, context } = deps;
+  const below = standsOn(deps, record);
   if (below.length === 0) await files.makeDirectory(emptyLayer(root));
   const { layout, durability } = record.settings;
   const writable = { places: placesOf(root, record), layout, isVolatile: durability === "volatile" };
@@ -23,6 +23,14 @@ export async function mountClaim(
     { ...writable, below: below.length === 0 ? [emptyLayer(root)] : below },
     target,
   );
+}
+
+/** Its base, or that made over for its pods' group: topmost first. */
+function standsOn({ trees }: Pick<ClaimDeps, "trees">, { base, group }: ClaimRecord): readonly string[] {
+  const grouped = group?.layers ?? [];
+  const below = trees.contents(grouped.length > 0 ? grouped : (base?.layers ?? []));
+  if (below === undefined) throw new Error("a claim is mounted whose base is not here");
+  return below;
 }
 
 /** Throws `conflict`: a claim is staged at one path at a time. */

@@ -24,7 +24,7 @@ type Deps = Awaited<ReturnType<ClaimNode["startClaims"]>>;
 async function use(node: ClaimNode, deps: Deps, volumeId: string): Promise<void> {
   const target = await targetRequest(node, volumeId);
   await stageClaim(deps, stageRequest(volumeId), call);
-  await publishClaim(deps, target);
+  await publishClaim(deps, target, call);
   await unpublishClaim(deps, target);
   await unstageClaim(deps, { volumeId, path: staging }, call);
 }
@@ -181,7 +181,7 @@ describe("stageClaim()", () => {
     const { volumeId } = await createClaim(deps, createRequest({ parameters }));
     const target = await targetRequest(node, volumeId);
     await stageClaim(deps, stageRequest(volumeId), call);
-    await publishClaim(deps, target);
+    await publishClaim(deps, target, call);
     const { upper } = placesOf(root, { volumeId });
     await node.files.writeAtomically(`${upper}/x`, new Uint8Array(), { durable: true });
     for (const at of [target.target, staging]) await node.mounts.unmount(at);
@@ -193,7 +193,7 @@ describe("stageClaim()", () => {
     }
     // What a pod writes from here on is as good as ever.
     await stageClaim(deps, stageRequest(volumeId), call);
-    await publishClaim(deps, target);
+    await publishClaim(deps, target, call);
     await node.files.writeAtomically(`${upper}/y`, new Uint8Array(), { durable: true });
     await unpublishClaim(deps, target);
     await unstageClaim(deps, { volumeId, path: staging }, call);
@@ -210,12 +210,12 @@ describe("publishClaim()", () => {
     await stageClaim(deps, stageRequest(volumeId), call);
     const one = await targetRequest(node, volumeId);
     const two = { ...(await targetRequest(node, volumeId, "pod-2")), readOnly: true };
-    await publishClaim(deps, one);
-    await publishClaim(deps, two);
-    await publishClaim(deps, two);
+    await publishClaim(deps, one, call);
+    await publishClaim(deps, two, call);
+    await publishClaim(deps, two, call);
     expect((await node.mounts.at(one.target)).map(({ readOnly }) => readOnly)).toEqual([false]);
     expect((await node.mounts.at(two.target)).map(({ readOnly }) => readOnly)).toEqual([true]);
-    await expect(publishClaim(deps, { ...two, readOnly: false })).rejects.toEqual(being("conflict"));
+    await expect(publishClaim(deps, { ...two, readOnly: false }, call)).rejects.toEqual(being("conflict"));
   });
 
   it("refuses a second target of a ReadWriteOncePod claim", async () => {
@@ -225,9 +225,9 @@ describe("publishClaim()", () => {
     await stageClaim(deps, stageRequest(volumeId), call);
     const one = await targetRequest(node, volumeId);
     const alone = { ...one.capability, mode: "single-node-single-writer" } as const;
-    await publishClaim(deps, { ...one, capability: alone });
+    await publishClaim(deps, { ...one, capability: alone }, call);
     const two = { ...(await targetRequest(node, volumeId, "pod-2")), capability: alone };
-    await expect(publishClaim(deps, two)).rejects.toEqual(being("in-use"));
+    await expect(publishClaim(deps, two, call)).rejects.toEqual(being("in-use"));
   });
 
   it("refuses what is not staged, and what is not here", async () => {
@@ -235,8 +235,10 @@ describe("publishClaim()", () => {
     const deps = await node.startClaims();
     const { volumeId } = await createClaim(deps, createRequest());
     const target = await targetRequest(node, volumeId);
-    await expect(publishClaim(deps, target)).rejects.toEqual(being("in-use"));
-    await expect(publishClaim(deps, { ...target, volumeId: "claim-x" })).rejects.toEqual(being("not-found"));
+    await expect(publishClaim(deps, target, call)).rejects.toEqual(being("in-use"));
+    await expect(publishClaim(deps, { ...target, volumeId: "claim-x" }, call)).rejects.toEqual(
+      being("not-found"),
+    );
   });
 });
 
@@ -397,7 +399,7 @@ describe("deleteClaim()", () => {
     const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
     const target = await targetRequest(node, volumeId);
     await stageClaim(deps, stageRequest(volumeId), call);
-    await publishClaim(deps, target);
+    await publishClaim(deps, target, call);
     const patient = { ...call, deadline: node.now + 60_000 };
     const deleting = Promise.all([
       deleteClaim(deps, { volumeId, secrets: new Map() }, patient),

@@ -7,8 +7,12 @@ import { Failure, isFailure } from "../core/failure.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { placesOf } from "./claim-disk.ts";
+import { type GroupDeps, takeGroup } from "./claim-group.ts";
 
-export type CommitDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" | "clock"> & {
+export type CommitDeps = Pick<
+  ClaimDeps & GroupDeps,
+  "files" | "limits" | "root" | "claims" | "clock" | "trees" | "groupTrees"
+> & {
   readonly layers: Pick<ClaimLayers, "adopt" | "isHere">;
 };
 
@@ -23,7 +27,8 @@ export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promis
   let record = before;
   if (!isInPlace(before)) {
     const { directory } = placesOf(root, before);
-    if (!(await isFilled(files, directory))) {
+    const names = await namesIn(files, directory);
+    if (!names.includes("upper") && !names.includes(LEAVING)) {
       if (before.commit === undefined) return undefined;
       throw lost(before);
     }
@@ -31,6 +36,11 @@ export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promis
     await files.syncFilesystem(directory);
     record = committed(before, clock.now());
     if (record !== before) await claims.write(record);
+    // Not before it is recorded: nobody stages it any more.
+    if (record.group !== undefined && names.includes("upper")) {
+      await takeGroup(deps, record);
+      await files.syncFilesystem(directory);
+    }
     if (record.commit !== undefined) await adopt(deps, record, record.commit.layer);
   }
   // From now on it is content, and content has no limit.
@@ -38,11 +48,11 @@ export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promis
   return record;
 }
 
-async function isFilled(files: CommitDeps["files"], directory: string): Promise<boolean> {
+async function namesIn(files: CommitDeps["files"], directory: string): Promise<readonly string[]> {
   try {
-    return (await files.list(directory)).some(({ name }) => name === "upper" || name === LEAVING);
+    return (await files.list(directory)).map(({ name }) => name);
   } catch (error) {
-    if (isFailure(error, "not-found")) return false;
+    if (isFailure(error, "not-found")) return [];
     throw error;
   }
 }

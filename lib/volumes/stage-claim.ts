@@ -3,30 +3,32 @@ import type { ClaimRecord } from "../core/claim-record.ts";
 import { isThrownAway, seekBase, stageClaim as staged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { parseGroup } from "../core/volume-group.ts";
 import { checkCapabilities } from "./claim-capability.ts";
 import { ensureDisk, placesOf } from "./claim-disk.ts";
+import { ensureGroup, type GroupDeps } from "./claim-group.ts";
 import { mountClaim, refuseOtherPath } from "./claim-mount.ts";
 import { type BaseFound, findBase } from "./find-base.ts";
 import { fitting } from "./fitting.ts";
 import { type FindDeps, waitForTree } from "./lease-base.ts";
 import type { Call, StageRequest } from "./requests.ts";
 import { checkTarget, clearTarget, isMounted } from "./target.ts";
-import type { Unmounts } from "./unmounts.ts";
 
-export type StageDeps = FindDeps & {
-  readonly unmounts: Unmounts;
-  /** Makes what pods will write to, once: the root of an overlay's upper, or under `copy` all of the base. */
-  readonly fill: (record: ClaimRecord, below: readonly string[]) => Promise<void>;
-};
+export type StageDeps = FindDeps &
+  GroupDeps & {
+    /** Makes what pods will write to, once: the root of an overlay's upper, or under `copy` all of the base. */
+    readonly fill: (record: ClaimRecord, below: readonly string[]) => Promise<void>;
+  };
 
 /**
- * The claim is mounted at the path when it resolves; repeating it is safe. `pending` while its base is pulled.
- * Failures: not-found, conflict, busy, full; those of a base it must have.
+ * The claim is mounted at the path when it resolves; repeating it is safe, and leaves to the publish of a pod whether a
+ * claim that is mounted is for its group. `pending` while its base is pulled, or made over for a group. Failures: not-found, conflict, busy, full; those of a base it must have.
  */
 export async function stageClaim(deps: StageDeps, request: StageRequest, call: Call): Promise<void> {
   const { volumeId, path, capability } = request;
   deps.claims.require(volumeId);
   checkCapabilities(volumeId, [capability]);
+  const gid = parseGroup(capability.mountGroup);
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
   const record = seekBase(deps.claims.require(volumeId), deps.clock.now());
@@ -55,8 +57,9 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
     baseBytes: deps.layers.bytesOf(found.base.layers),
   };
   await fitting(deps, copied, () => deps.fill(record, below));
+  const grouped = await ensureGroup(deps, deps.claims.require(volumeId), { gid, call });
   await deps.files.makeDirectory(path, { mode: 0o750 });
-  await mountClaim(deps, record, below, path);
+  await mountClaim(deps, grouped, path);
 }
 
 /** The node went down under it: of what was never synced nobody can tell what is left. */

@@ -1,8 +1,10 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
-import { digestOf, parseDigest } from "../../core/digest.ts";
+import { type Digest, digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
+import { groupedLayerId } from "../../core/layer-id.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { Resolved } from "../../registry/reader.ts";
+import type { LeasedLayers } from "../../trees/grouped-layers.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
@@ -31,6 +33,9 @@ export class ClaimNode extends TestNode {
   layerBytes = 0;
   pendingBytes = 2 ** 30;
   readonly adopted = new Set<string>();
+  /** Whose each directory is, where it was given to a group, and what happened to it. */
+  readonly groups = new Map<string, number>();
+  readonly givings: string[] = [];
 
   // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
   async startClaims(): Promise<CreateDeps & DeleteDeps & UseDeps> {
@@ -75,7 +80,7 @@ export class ClaimNode extends TestNode {
       listTags: async () => [],
       trees: {
         ...inline.trees,
-        contents: (layers) => (layers.every((id) => this.adopted.has(id)) ? [...layers] : undefined),
+        contents: (layers) => (layers.every((id) => this.#isHere(id)) ? layers.toReversed() : undefined),
         collectableBytes: () => 0,
         collect: async () => undefined,
       },
@@ -85,6 +90,21 @@ export class ClaimNode extends TestNode {
         adopt: async (directory, { id }) => {
           await files.rename(directory, `${root}/layers/${id.slice("sha256:".length)}`);
           this.adopted.add(id);
+        },
+      },
+      groupedLayers: { lease: (layers, gid) => this.#leaseGrouped(layers, gid) },
+      groupTrees: {
+        isGroups: (at, gid) => this.groups.get(at) === gid,
+        give: async (at, gid) => {
+          // An effect, after which it may stop.
+          await files.writeAtomically(`${at}/given`, Buffer.from(`${gid}`), { durable: false });
+          this.groups.set(at, gid);
+          this.givings.push(`give ${gid}`);
+        },
+        take: async ({ upper, below, gid }) => {
+          await files.removeFile(`${upper}/given`);
+          this.groups.delete(upper);
+          this.givings.push(`take ${gid} over ${below.length}`);
         },
       },
       fill: async (record) => await files.makeDirectory(placesOf(root, record).upper),
@@ -106,6 +126,18 @@ export class ClaimNode extends TestNode {
         return pushed;
       },
     };
+  }
+
+  /** What the registry's Tree is made of is here once it was leased. */
+  #isHere(id: Digest): boolean {
+    return this.adopted.has(id) || this.layers.some((layer) => digestOf(layer) === id);
+  }
+
+  async #leaseGrouped(layers: readonly Digest[], gid: number): Promise<LeasedLayers> {
+    const grouped = layers.map((layer) => groupedLayerId(layer, gid));
+    for (const id of grouped) this.adopted.add(id);
+    this.leases++;
+    return { layers: grouped, [Symbol.dispose]: () => void this.leases-- };
   }
 
   async #resolve(): Promise<Resolved> {
@@ -139,8 +171,15 @@ export function createRequest(change: Partial<CreateClaimRequest> = {}): CreateC
   };
 }
 
-export function stageRequest(volumeId: string): StageRequest {
-  return { volumeId, path: staging, capability, context: new Map(), secrets: new Map() };
+/** `group` is the pod's fsGroup. */
+export function stageRequest(volumeId: string, group = ""): StageRequest {
+  return {
+    volumeId,
+    path: staging,
+    capability: { ...capability, mountGroup: group },
+    context: new Map(),
+    secrets: new Map(),
+  };
 }
 
 export async function targetRequest(

@@ -34,14 +34,20 @@ export class RealClaim {
       readonly name: string;
       readonly parameters: ReadonlyMap<string, string>;
       readonly secrets?: ReadonlyMap<string, string>;
+      /** The pod's fsGroup. */
+      readonly group?: string;
     },
   ): Promise<RealClaim> {
-    const { name, parameters, secrets = new Map() } = made;
+    const { name, parameters, secrets = new Map(), group } = made;
     const { volumeId } = await createClaim(deps, createRequest({ name, parameters }));
     const claim = new RealClaim(node, deps, { name, volumeId });
-    const request = { ...stageRequest(volumeId), path: claim.#staging, secrets };
-    await stageClaim(deps, request, call);
+    await claim.stage(group, secrets);
     return claim;
+  }
+
+  async stage(group?: string, secrets: ReadonlyMap<string, string> = new Map()): Promise<void> {
+    const request = { ...stageRequest(this.volumeId, group), path: this.#staging, secrets };
+    await stageClaim(this.#deps, request, call);
   }
 
   get record(): ClaimRecord {
@@ -56,7 +62,8 @@ export class RealClaim {
   async show(): Promise<string> {
     const at = path.join(this.#node.root, `shown-${this.#name}`);
     rmSync(at, { recursive: true, force: true });
-    const below = this.#deps.trees.contents(this.record.base?.layers ?? []) ?? [];
+    const { base, group } = this.record;
+    const below = this.#deps.trees.contents(group?.layers ?? base?.layers ?? []) ?? [];
     await assembleLayers([this.upper, ...below], at, { links: "hardlink" });
     return at;
   }

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { tool } from "../../../testing/tool.ts";
-import { assembleLayers } from "../../archive/clone-tree.ts";
+import { giveTreeToGroup, isGroups, takeTreeFromGroup } from "../../archive/group-tree.ts";
 import { openPacker } from "../../archive/packer.ts";
+import { fillUpper } from "../../archive/start-upper.ts";
 import { openUnpacker } from "../../archive/unpacker.ts";
 import type { Access, Credentials } from "../../core/access.ts";
 import type { ClaimRecord } from "../../core/claim-record.ts";
@@ -80,11 +81,12 @@ export class RealNode implements AsyncDisposable {
     const deps = { ...base, ...(await this.#openPush()) };
     return {
       ...deps,
+      groupedLayers: trees.groupedLayers,
+      groupTrees: { isGroups, give: giveTreeToGroup, take: takeTreeFromGroup },
       fill: async (record: ClaimRecord, below: readonly string[]) => {
-        const { upper } = placesOf(this.root, record);
-        if (record.settings.layout === "copy" && below.length > 0)
-          await assembleLayers(below, upper, { links: "reflink-or-copy" });
-        else await this.files.makeDirectory(upper, { mode: 0o755 });
+        const { settings: wishes } = record;
+        const filling = { upper: placesOf(this.root, record).upper, layout: wishes.layout, wishes };
+        await fillUpper(filling, below);
       },
       ...openWriteBack({ ...deps, push: deps.pushing }),
       flights: new Map(),
