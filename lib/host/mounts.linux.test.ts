@@ -6,10 +6,12 @@ import { execa } from "execa";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodePath } from "../core/path-bytes.ts";
 import { BlockingThreads } from "./blocking.ts";
+import { Directory } from "./directory.ts";
 import { type MountsBench, mountsContract } from "./mounts.contract.ts";
 import { LinuxMounts } from "./mounts.linux.ts";
 import { openHangingMount } from "./testing/hanging-mount.ts";
 import { isPrivileged } from "./testing/privileged.ts";
+import { listXattrs } from "./xattrs.ts";
 
 const blocking = new BlockingThreads({ patienceMs: 1000 });
 const mounts = new LinuxMounts(blocking);
@@ -167,6 +169,18 @@ describe.runIf(privileged)("on this kernel", () => {
       const renamed = rename(at("t", "d"), at("t", "e"));
       if (code === undefined) await renamed;
       else await expect(renamed).rejects.toMatchObject({ code });
+    });
+
+    it("without redirectDir lets a tool that copes with EXDEV move a lower directory, and keeps the upper plain", async () => {
+      await directories("a/d/deep", "u", "w", "t");
+      await writeFile(at("a", "d", "deep", "file"), "content");
+      const request = { lower: [at("a")], upper: at("u"), work: at("w"), target: at("t"), flags: free };
+      await mounts.overlay({ ...request, redirectDir: false });
+      await execa("mv", [at("t", "d"), at("t", "e")]);
+      expect(await readdir(at("t"))).toEqual(["e"]);
+      expect(await readFile(at("u", "e", "deep", "file"), "utf8")).toBe("content");
+      using directory = Directory.open(at("u"));
+      expect(listXattrs({ directory, name: "e" }).filter((name) => name.includes("redirect"))).toEqual([]);
     });
 
     it("says volatile, redirect_dir, metacopy and index to the kernel", async () => {
