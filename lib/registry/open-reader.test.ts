@@ -185,6 +185,37 @@ describe("resolve()", () => {
   });
 });
 
+describe("fetchTag()", () => {
+  it("tells a tag's digest and sends its manifest by one GET", async () => {
+    const registry = await double();
+    const access = accessTo(registry.host);
+    const { bytes, ...said } = await rig().reader.fetchTag(access, refer(access), never);
+    expect(Buffer.from(bytes).toString()).toBe(manifest);
+    const source = { kind: "upstream", host: registry.host };
+    expect(said).toEqual({ digest, mediaType: "application/vnd.oci.image.manifest.v1+json", source });
+    expect(registry.asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "GET /v2/a/b/manifests/v1",
+    ]);
+  });
+
+  it("counts the digest itself, whatever the registry's header says", async () => {
+    const registry = await double({ digestHeader: digestOf("other") });
+    const access = accessTo(registry.host);
+    expect(await rig().reader.fetchTag(access, refer(access), never)).toMatchObject({ digest });
+  });
+
+  it("is not-found for a tag that is not there, and denied where nobody is let in", async () => {
+    const registry = await double();
+    const access = accessTo(registry.host);
+    const absent = await failureOf(rig().reader.fetchTag(access, refer(access, ":v2"), never));
+    expect(absent.reason).toBe("not-found");
+    registry.spoil("manifests", { kind: "status", status: 403 });
+    const denied = await failureOf(rig().reader.fetchTag(access, refer(access), never));
+    expect(denied.reason).toBe("denied");
+    expect(denied.message).toContain(`Cannot read ${registry.host}/a/b:v1`);
+  });
+});
+
 describe("fetchManifest()", () => {
   it("brings the bytes that have the digest", async () => {
     const registry = await double();

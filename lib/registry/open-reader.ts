@@ -14,7 +14,7 @@ import type { Limits } from "./limits.ts";
 import { fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
 import { MirrorHealth } from "./mirror-health.ts";
 import { type PersistDeps, persist } from "./persist.ts";
-import type { BlobSink, FetchedManifest, Reader, Resolved, WantedBlob } from "./reader.ts";
+import type { BlobSink, FetchedManifest, FetchedTag, Reader, Resolved, WantedBlob } from "./reader.ts";
 import { type Party, Tokens } from "./tokens.ts";
 import { Transport, type TransportOptions } from "./transport.ts";
 import type { BlobName, Held, Standing, Upstream } from "./upstream.ts";
@@ -61,6 +61,18 @@ class HttpReader implements Reader, Upstream {
       async (party, within) => await resolveAt(this.#ask, { party, ...wanted }, within),
       signal,
     );
+  }
+
+  async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
+    const { order } = await this.#options.hosts.hostsFor(access);
+    const able = order.filter(({ resolves }) => resolves);
+    const name = reference.tag ?? "latest";
+    const fetched = await this.#fromAny(
+      { access, endpoints: able, what: `read ${formatReference(reference)}` },
+      async (party, within) => await fetchManifestAt(this.#ask, { party, name, digest: undefined }, within),
+      signal,
+    );
+    return { ...fetched, digest: digestOf(fetched.bytes) };
   }
 
   async fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest> {

@@ -22,6 +22,9 @@ export type FetchedManifest = {
   readonly source: Source;
 };
 
+/** A manifest, and its digest. */
+export type FetchedTag = FetchedManifest & { readonly digest: Digest };
+
 /** Which blob to bring. */
 export type WantedBlob = {
   readonly digest: Digest;
@@ -48,6 +51,8 @@ export interface BlobSink {
 export interface Reader extends AsyncDisposable {
   /** What the Reference's tag (or digest) means now, asked of hosts that may resolve only. Failures: not-found, denied, unavailable, invalid. */
   resolve(access: Access, reference: Reference, signal: AbortSignal): Promise<Resolved>;
+  /** What resolve() tells of a tag and the manifest too, in one question: for tags that move often, where registries do not count what is read. */
+  fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag>;
   /** The manifest of that digest, at most 32 MiB, from any host. Failures: also corrupt, when what the registry sent has another digest. */
   fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest>;
   /** Resolves when the named registry itself, never a mirror, answered these credentials that it has this manifest. Failures: denied, not-found, unavailable. */

@@ -1,7 +1,7 @@
 // What the store holds at this moment, in memory: Layers, Trees, resting partials, and who needs what.
 import type { SharedBytes } from "../core/collection.ts";
 import type { Digest } from "../core/digest.ts";
-import type { Layer } from "./layer.ts";
+import { bytesOfLayer, type Layer } from "./layer.ts";
 import type { Tree } from "./tree.ts";
 
 /** Keys of Trees and ids of Layers alike: both are digests of what they name. */
@@ -128,6 +128,14 @@ export class Inventory {
         for (const root of roots) this.#unpin(root);
       },
     };
+  }
+
+  /** What the Tree holds, Layers that others share included; undefined where it is not here. */
+  sizeOf(key: Digest): { readonly bytes: number; readonly inodes: number } | undefined {
+    const layers = this.#trees.get(key)?.layers.flatMap((id) => this.#layers.get(id) ?? []);
+    if (layers === undefined) return undefined;
+    const sum = (of: (layer: Layer) => number) => layers.reduce((total, layer) => total + of(layer), 0);
+    return { bytes: sum(bytesOfLayer), inodes: sum(({ inodes }) => inodes) };
   }
 
   /** What a Record names stays for as long as the Record does. Replaces what the holder held before. */

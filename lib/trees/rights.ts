@@ -3,7 +3,7 @@ import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
 import { type Failure, isFailure } from "../core/failure.ts";
 import type { Reference } from "../core/reference.ts";
-import type { Reader } from "../registry/reader.ts";
+import type { FetchedTag, Reader } from "../registry/reader.ts";
 import { anonymously, type Proofs } from "./permission.ts";
 
 export class Rights {
@@ -29,6 +29,13 @@ export class Rights {
       this.#proofs.remember(access, digest);
       return access;
     });
+  }
+
+  /** What the tag means now, and its manifest. Proves what resolve() does. */
+  async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
+    const fetched = await this.#reader.fetchTag(access, reference, signal);
+    if (fetched.source.kind === "upstream") this.#proofs.remember(access, fetched.digest);
+    return fetched;
   }
 
   /** What the tag means now. An answer of the registry itself is a proof too; a mirror's is none. */

@@ -6,10 +6,10 @@ import { treeKey } from "../core/layer-id.ts";
 import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
+import type { FetchedTag } from "../registry/reader.ts";
 import { ClaimLayers } from "./claim-layers.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import type { GroupedLayers } from "./grouped-layers.ts";
-import { bytesOfLayer, type Layer } from "./layer.ts";
 import { type Asked, type Meaning, Meanings } from "./meaning.ts";
 import { registryOf } from "./permission.ts";
 import { pullTree } from "./pull.ts";
@@ -94,6 +94,11 @@ export class Trees implements AsyncDisposable {
     }
   }
 
+  /** What a tag means now, with its manifest. A lease of that digest needs no other proof for a while. */
+  async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
+    return await this.#store.rights.fetchTag(access, reference, signal);
+  }
+
   /** What a Record names (keys of Trees, ids of Layers) is not collected until `letGo()`. Replaces what it held before. */
   hold(holder: string, roots: readonly Digest[]): void {
     this.#store.inventory.hold(holder, roots);
@@ -111,12 +116,7 @@ export class Trees implements AsyncDisposable {
 
   /** What the Tree holds, Layers that others share included; undefined where it is not here. */
   sizeOf(key: Digest): { readonly bytes: number; readonly inodes: number } | undefined {
-    const { inventory } = this.#store;
-    const layers = inventory.trees.get(key)?.layers.map((id) => inventory.layers.get(id));
-    if (layers === undefined) return undefined;
-    const sum = (of: (layer: Layer) => number) =>
-      layers.reduce((total, layer) => total + (layer === undefined ? 0 : of(layer)), 0);
-    return { bytes: sum(bytesOfLayer), inodes: sum(({ inodes }) => inodes) };
+    return this.#store.inventory.sizeOf(key);
   }
 
   /** The directories of these Layers, topmost first as they were named lowest first; undefined where one is not here. */

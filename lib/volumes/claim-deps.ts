@@ -14,7 +14,10 @@ export type ClaimDeps = TargetDeps &
   ClaimDiskDeps & {
     readonly turns: Turns;
     readonly claims: ClaimRecords;
-    readonly trees: Pick<Trees, "lease" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo">;
+    readonly trees: Pick<
+      Trees,
+      "lease" | "fetchTag" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo"
+    >;
     readonly keyring: Keyring;
     readonly clock: Clock;
     readonly log: Log;

@@ -48,7 +48,7 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
       seen = without(seen, origin, tree);
       continue;
     }
-    if (origin === "head") await remember(deps, record, found);
+    if (origin === "head") await noteHead(deps, record, found);
     const version = found.version === undefined ? {} : { version: found.version };
     return { tree, base: { ...contentOf(tree, found), origin, isTainted, ...version, ...note } };
   }
@@ -106,9 +106,10 @@ function contentOf({ key, digest, layerIds }: Leased, found: Found): Pick<ClaimB
 }
 
 /** For when the registry cannot be asked. */
-async function remember(deps: FindDeps, { settings: { cache } }: ClaimRecord, found: Found): Promise<void> {
+async function noteHead(deps: FindDeps, { settings: { cache } }: ClaimRecord, found: Found): Promise<void> {
   const { reference, bytes, version } = found;
   if (cache === undefined || reference?.digest === undefined) return;
+  if ((await readKnownHead(deps, cache))?.digest === reference.digest) return;
   const known = { digest: reference.digest, bytes, ...(version === undefined ? {} : { version }) };
   await writeKnownHead(deps, cache, known);
 }
@@ -132,7 +133,7 @@ async function ask(
     const { signal } = search.call;
     const found = await withAccess(askingOf(deps, search), repository, async (access) =>
       what === "head"
-        ? await readHead(deps, search, access, { ...repository, tag: keyTag(cache.key) })
+        ? await readHead(deps, search, access, keyTag(cache.key))
         : await findRestored(deps, access, cache.restoreKeys, signal),
     );
     return found === undefined ? { kind: "absent" } : { kind: "found", found };
@@ -147,10 +148,10 @@ async function readHead(
   deps: FindDeps,
   { record, call }: Search,
   access: Access,
-  reference: Reference,
+  tag: string,
 ): Promise<Found | undefined> {
   try {
-    const { found, isMirrors } = await readCandidate(deps, access, reference, call.signal);
+    const { found, isMirrors } = await readCandidate(deps, access, tag, call.signal);
     if (!isMirrors) deps.letIn.note(record.volumeId, access);
     return found;
   } catch (error) {
@@ -161,15 +162,16 @@ async function readHead(
 }
 
 async function readCandidate(
-  { reader }: FindDeps,
+  { trees }: FindDeps,
   access: Access,
-  reference: Reference,
+  tag: string,
   signal: AbortSignal,
 ): Promise<{ readonly found: Found; readonly manifest: Manifest | Index; readonly isMirrors: boolean }> {
-  const { digest, source } = await reader.resolve(access, reference, signal);
-  const { bytes, mediaType } = await reader.fetchManifest(access, digest, signal);
+  const { host, repository } = access;
+  const fetched = await trees.fetchTag(access, { host, repository, tag }, signal);
+  const { bytes, mediaType, digest, source } = fetched;
   const manifest = parseManifest(bytes, { digest, mediaType });
-  const named = pinned(reference, digest);
+  const named = pinned(access, digest);
   const isMirrors = source.kind === "mirror";
   if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest, isMirrors };
   const { bytes: size, version } = readVersion(manifest);
@@ -200,12 +202,7 @@ async function findRestored(
 /** A version may be pruned between the list and the look. */
 async function readNamed(deps: FindDeps, access: Access, tag: string, signal: AbortSignal) {
   try {
-    return await readCandidate(
-      deps,
-      access,
-      { host: access.host, repository: access.repository, tag },
-      signal,
-    );
+    return await readCandidate(deps, access, tag, signal);
   } catch (error) {
     if (isFailure(error, "not-found")) return undefined;
     throw error;

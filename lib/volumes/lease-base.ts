@@ -6,7 +6,6 @@ import { Failure, isFailure } from "../core/failure.ts";
 import type { Candidate } from "../core/plan-base.ts";
 import { formatProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
-import type { Reader } from "../registry/reader.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { Progress } from "../trees/pull-progress.ts";
 import type { LeasedTree } from "../trees/trees.ts";
@@ -19,7 +18,6 @@ import type { Call } from "./requests.ts";
 import { finishTrims } from "./trim-claim.ts";
 
 export type FindDeps = ClaimDeps & {
-  readonly reader: Pick<Reader, "resolve" | "fetchManifest">;
   /** All tags of a repository; none where it does not exist. */
   readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
   readonly layers: Pick<ClaimLayers, "bytesOf">;

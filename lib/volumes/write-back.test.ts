@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { orasCli } from "../../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
 import { areTrimsSealed, sealTrims } from "../archive/trim-journal.ts";
@@ -377,6 +377,18 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(listOf(content)).toEqual(["small"]);
     expect(areTrimsSealed(journal)).toBe(false);
     expect(listOf(await next.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
+  });
+
+  it("asks one question for the head, which is the proof and the manifest too", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const { reader } = node.rig;
+    const names = ["fetchTag", "resolve", "fetchManifest", "prove", "fetchBlob"] as const;
+    const asked = names.map((name) => vi.spyOn(reader, name));
+    const here = await begin(node, deps, "two");
+    expect(here.record.base).toMatchObject({ origin: "head" });
+    expect(asked.map(({ mock }) => mock.calls.length)).toEqual([1, 0, 0, 0, 0]);
   });
 
   it("starts from what it last knew of the key while the registry is away, and moves it since that was its head", async () => {

@@ -57,6 +57,11 @@ export class RegistryTwin implements Reader {
     return { digest: found, mediaType: entry.mediaType, size: entry.bytes.length, source: upstream(access) };
   }
 
+  async fetchTag(access: Access, reference: Reference, signal: AbortSignal) {
+    const { digest, source } = await this.resolve(access, reference, signal);
+    return { ...(await this.fetchManifest(access, digest, signal)), digest, source };
+  }
+
   async fetchManifest(access: Access, digest: Digest, signal: AbortSignal) {
     this.requests.push(`manifest ${access.host}/${access.repository} ${digest}`);
     const entry = this.#enter(access, signal).manifests.get(digest);

@@ -3,7 +3,7 @@ import { type Digest, digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { groupedLayerId } from "../../core/layer-id.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
-import type { Resolved } from "../../registry/reader.ts";
+import type { FetchedTag } from "../../registry/reader.ts";
 import type { LeasedLayers } from "../../trees/grouped-layers.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
@@ -24,7 +24,7 @@ export const driver = "csi.larder.test";
 export class ClaimNode extends TestNode {
   trouble: Failure | undefined;
   /** What the cache's key means; nothing by default. */
-  head: Resolved | undefined;
+  head: FetchedTag | undefined;
   packs: string[] = [];
   pushes: string[] = [];
   isChanged = true;
@@ -73,13 +73,10 @@ export class ClaimNode extends TestNode {
       letIn: new LetIn(),
       drawId: () => `id${claims.all.size}`,
       metrics: this.metrics,
-      reader: {
-        resolve: async () => await this.#resolve(),
-        fetchManifest: () => Promise.reject(new Error("the test has no manifest")),
-      },
       listTags: async () => [],
       trees: {
         ...inline.trees,
+        fetchTag: async () => await this.#fetchTag(),
         contents: (layers) => (layers.every((id) => this.#isHere(id)) ? layers.toReversed() : undefined),
         collectableBytes: () => 0,
         collect: async () => undefined,
@@ -140,7 +137,7 @@ export class ClaimNode extends TestNode {
     return { layers: grouped, [Symbol.dispose]: () => void this.leases-- };
   }
 
-  async #resolve(): Promise<Resolved> {
+  async #fetchTag(): Promise<FetchedTag> {
     if (this.trouble !== undefined) throw this.trouble;
     if (this.head !== undefined) return this.head;
     throw notFound;
