@@ -37,6 +37,8 @@ export class ClaimCalls {
   readonly #node: Node;
   readonly #request: ClaimRequest;
   id = "";
+  /** The fsGroup of the pods that it is staged and published for; none by default. */
+  group = "";
   context: Readonly<Record<string, string>> = {};
 
   constructor(node: Node, request: ClaimRequest) {
@@ -146,7 +148,10 @@ export class ClaimCalls {
   }
 
   get #capability() {
-    return { mount: {}, access_mode: { mode: this.#request.mode ?? "SINGLE_NODE_WRITER" } };
+    return {
+      mount: { volume_mount_group: this.group },
+      access_mode: { mode: this.#request.mode ?? "SINGLE_NODE_WRITER" },
+    };
   }
 
   async #call(service: string, method: string, request: object, options?: CallOptions): Promise<Reply> {

@@ -1,6 +1,6 @@
 // A claim's way to the registry and back, over the real store, packer, ORAS and registry.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -90,6 +90,10 @@ const manifestOf = async (tag: string) =>
 const digestOfTag = async (tag: string) =>
   (await oras("resolve", "--plain-http", `${repository()}:${tag}`)).trim();
 
+const gidsOf = (directory: string) => [
+  ...new Set(["", ...listOf(directory)].map((name) => statSync(path.join(directory, name)).gid)),
+];
+
 describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
   it("pushes what changed, generation by generation, and another node has it identical", async () => {
     const node = newNode();
@@ -139,6 +143,37 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const bytes = deps.layers.bytesOf(layer === undefined ? [] : [layer]);
     expect(bytes).toBeGreaterThanOrEqual(BIG);
     expect(bytes).toBeLessThan(2 * BIG);
+  });
+
+  it("pushes nothing of what was only made over for groups, and shows each all as its own", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const first = await RealClaim.begin(node, deps, { name: "one", parameters: cached(), group: "7" });
+    fillFirst(first.upper);
+    expect(gidsOf(await first.show())).toEqual([7]);
+    await first.unstage();
+    await first.delete();
+    const before = await tags();
+    for (const [name, group] of [
+      ["two", "8"],
+      ["three", "7"],
+    ] as const) {
+      const claim = await RealClaim.begin(node, deps, { name, parameters: cached(), group });
+      const shown = await claim.show();
+      expect(gidsOf(shown)).toEqual([Number(group)]);
+      expect(statSync(path.join(shown, "deep/er")).mode & 0o7777).toBe(0o2775);
+      // As an overlay copies up what is opened to be written.
+      execFileSync("cp", ["-a", path.join(shown, "run"), path.join(shown, "deep"), claim.upper]);
+      await claim.unstage();
+      await claim.delete();
+      expect(await tags()).toEqual(before);
+    }
+    const other = newNode();
+    const there = await RealClaim.begin(other, await other.start(), { name: "one", parameters: cached() });
+    const shown = await there.show();
+    expect(gidsOf(shown)).toEqual([0]);
+    expect(statSync(path.join(shown, "deep/er")).mode & 0o7777).toBe(0o755);
+    expect(statSync(path.join(shown, "run")).mode & 0o7777).toBe(0o755);
   });
 
   it("pushes nothing of a claim that began empty and stayed so", async () => {
