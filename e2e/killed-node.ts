@@ -52,6 +52,13 @@ export class KilledNode implements AsyncDisposable {
     });
   }
 
+  /** Under other settings. */
+  async restart(settings: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.plugin.kill();
+    this.#settings = { ...this.#settings, ...settings };
+    await this.start();
+  }
+
   /** The same name is the same volume of the same pod, whichever life of the plugin is asked. */
   async volume(name: string, attributes: Readonly<Record<string, string>>): Promise<PodVolume> {
     return await podVolume(this.plugin, { attributes, id: `csi-${name}`, pod: `pod-${name}` });

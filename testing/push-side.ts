@@ -36,6 +36,15 @@ export class PushSide {
     return found === undefined ? undefined : digestOf(found.bytes);
   }
 
+  /** The layers of what a tag points at. */
+  layersOf(tag: string): readonly Digest[] {
+    const text = this.#stored.manifests.get(tag)?.bytes;
+    const manifest = JSON.parse(Buffer.from(text ?? "{}").toString()) as {
+      readonly layers?: ReadonlyArray<{ readonly digest: Digest }>;
+    };
+    return (manifest.layers ?? []).map(({ digest }) => digest);
+  }
+
   tags(): string[] {
     return [...this.#stored.manifests.keys()].filter((name) => !name.includes(":")).toSorted();
   }

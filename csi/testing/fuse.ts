@@ -1,5 +1,5 @@
 // A fuse: lets the process have so many effects and then kills it, as a crash would, with no chance to clear up.
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Ports } from "../plugin.ts";
 
 /** What a fuse file says; tests write it at any time, and a file that is not there kills nobody. */
@@ -15,16 +15,28 @@ export type Burn = (effect: string) => void;
 
 export function openFuse(file: string): Burn {
   return (effect) => {
-    const fuse = readFuse(file);
-    if (fuse === undefined || !new RegExp(fuse.only ?? "").test(effect)) return;
-    if (fuse.left <= 0) process.kill(process.pid, "SIGKILL");
-    writeFileSync(file, JSON.stringify({ ...fuse, left: fuse.left - 1 }));
+    const fd = openFile(file);
+    if (fd === undefined) return;
+    try {
+      burnOne(fd, effect);
+    } finally {
+      closeSync(fd);
+    }
   };
 }
 
-function readFuse(file: string): Fuse | undefined {
+/** In the file as it was opened, never in a new one: a test may take it away meanwhile, or put another in its place. */
+function burnOne(fd: number, effect: string): void {
+  const text = readFileSync(fd, "utf8");
+  const fuse = JSON.parse(text) as Fuse;
+  if (!new RegExp(fuse.only ?? "").test(effect)) return;
+  if (fuse.left <= 0) process.kill(process.pid, "SIGKILL");
+  writeSync(fd, JSON.stringify({ ...fuse, left: fuse.left - 1 }).padEnd(text.length), 0);
+}
+
+function openFile(file: string): number | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Fuse;
+    return openSync(file, "r+");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -1,0 +1,233 @@
+// Claims under a plugin that is killed at each of its effects: the same call finishes, and nothing is lost, doubled or left.
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { tool } from "../testing/tool.ts";
+import { ClaimCalls, type ClaimRequest, openClaimPlugin } from "./claim-calls.ts";
+import { KilledNode } from "./killed-node.ts";
+import { digestsIn, digestsOf, mountsUnder, namesIn } from "./node-state.ts";
+
+const MIB = 2 ** 20;
+const timeout = 900_000;
+
+let node: KilledNode;
+beforeEach(async () => {
+  node = await KilledNode.open({ oras: await tool("oras") });
+});
+afterEach(async () => await node[Symbol.asyncDispose]());
+
+const inRoot = (folder: string) => namesIn(path.join(node.plugin.root, folder));
+
+/** Of claims there is nothing but content that others may start from; the pod of before has its volume. */
+async function expectNoClaims(): Promise<void> {
+  await node.settled();
+  for (const folder of ["claims", "volumes", "attempts"]) expect(await inRoot(folder), folder).toEqual([]);
+  await node.expectVolumes();
+  expect(await mountsUnder(path.join(node.folder, "plugins"))).toEqual([]);
+}
+
+type Phase = "create" | "stage" | "publish" | "expand" | "unpublish" | "unstage" | "delete";
+
+const LARGER = 96 * MIB;
+
+/** What a claim goes through, and how each step is known to be done. */
+class Life {
+  readonly claim: ClaimCalls;
+
+  constructor(request: ClaimRequest) {
+    this.claim = new ClaimCalls(node, request);
+  }
+
+  readonly phases: Readonly<Record<Phase, () => Promise<void>>> = {
+    create: async () => void (await this.claim.create()),
+    stage: async () => await this.claim.stage(),
+    publish: async () => void (await this.claim.publish({ pod: "user" })),
+    expand: async () => {
+      expect(await this.claim.expand(LARGER)).toMatchObject({ capacity_bytes: String(LARGER) });
+    },
+    unpublish: async () => await this.claim.unpublish("user"),
+    unstage: async () => await this.claim.unstage(),
+    delete: async () => await this.claim.deleteAtLast(),
+  };
+
+  /** The steps before this one, as a node does them that nothing happens to; its pod writes as soon as it can. */
+  async upTo(phase: Phase): Promise<void> {
+    for (const [name, step] of this.#steps) {
+      if (name === phase) return;
+      await step();
+      if (name === "publish") await this.write("early", "written early");
+    }
+  }
+
+  /** The steps after it. */
+  async after(phase: Phase): Promise<void> {
+    const names = this.#steps.map(([name]) => name);
+    for (const [, step] of this.#steps.slice(names.indexOf(phase) + 1)) await step();
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    await writeFile(path.join(await this.claim.target("user"), name), text);
+  }
+
+  async read(name: string): Promise<string> {
+    return await readFile(path.join(await this.claim.target("user"), name), "utf8");
+  }
+
+  get #steps() {
+    return Object.entries(this.phases) as ReadonlyArray<[Phase, () => Promise<void>]>;
+  }
+}
+
+type Kills = {
+  readonly request: (name: string) => ClaimRequest;
+  /** Which effects kill; by default all. */
+  readonly effects?: string;
+  /** What comes before the claim. */
+  readonly before?: (name: string) => Promise<void>;
+};
+
+/** As many lives as there are effects in the phase, each with one more effect to it, until one comes through. */
+async function killInEach(
+  phase: Phase,
+  { request, effects, before }: Kills,
+  check: (life: Life) => Promise<void>,
+): Promise<void> {
+  for (let left = 0, through = false; !through; left++) {
+    const name = `${phase}-${left}`;
+    await before?.(name);
+    const life = new Life(request(name));
+    await life.upTo(phase);
+    through = await node.survives(left, effects, life.phases[phase]);
+    await life.phases[phase]();
+    await check(life);
+  }
+}
+
+describe("a kill at every effect", { timeout }, () => {
+  const plain: Kills = { request: (name) => ({ name }) };
+  const gone = async (life: Life) => {
+    await life.phases.delete();
+    await expectNoClaims();
+  };
+
+  it("of CreateVolume leaves what the same call finishes", async () => {
+    await killInEach("create", plain, async (life) => {
+      expect(await inRoot("claims")).toEqual([life.claim.id]);
+      await gone(life);
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(2);
+  });
+
+  it("of NodeStageVolume leaves what the same call finishes, mounted once", async () => {
+    await killInEach("stage", plain, async (life) => {
+      expect(await mountsUnder(life.claim.staging)).toHaveLength(1);
+      await life.phases.publish();
+      await life.write("late", "written late");
+      expect(await life.read("late")).toBe("written late");
+      await life.phases.unpublish();
+      await life.phases.unstage();
+      await gone(life);
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(5);
+  });
+
+  it("of NodePublishVolume leaves what the same call finishes, mounted once", async () => {
+    await killInEach("publish", plain, async (life) => {
+      expect(await mountsUnder(await life.claim.target("user"))).toHaveLength(1);
+      await life.write("late", "written late");
+      await life.after("expand");
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(3);
+  });
+
+  it("of NodeExpandVolume leaves what the same call finishes, under its pod", async () => {
+    await killInEach("expand", plain, async (life) => {
+      expect(await life.read("early")).toBe("written early");
+      await life.after("expand");
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(1);
+  });
+
+  it.each(["unpublish", "unstage"] as const)(
+    "of an %s leaves what the same call finishes, and all that pods wrote",
+    async (phase) => {
+      await killInEach(phase, plain, async (life) => {
+        expect(await mountsUnder(await life.claim.target("user"))).toEqual([]);
+        if (phase === "unstage") expect(await mountsUnder(life.claim.staging)).toEqual([]);
+        await life.phases.stage();
+        await life.phases.publish();
+        expect(await life.read("early")).toBe("written early");
+        await life.after("expand");
+        await expectNoClaims();
+      });
+      expect(node.kills).toBeGreaterThanOrEqual(2);
+    },
+  );
+});
+
+describe("a kill at every effect of DeleteVolume", { timeout }, () => {
+  const cached = (key: string): ClaimRequest => ({
+    name: key,
+    parameters: {
+      repository: `${node.registry.host}/caches/\${cache}`,
+      cache: "m2",
+      key,
+      when: "always",
+    },
+  });
+
+  /** Its versions, and what its moving tag means. */
+  const versionsOf = (key: string) => {
+    const tags = node.registry.pushes.tags().filter((tag) => tag.startsWith(`${key}.`));
+    return { tags, digests: tags.map((tag) => node.registry.pushes.digestOf(tag)) };
+  };
+
+  it("leaves one whole version of it, which the key means and everybody can have", async () => {
+    const keys: string[] = [];
+    await killInEach("delete", { request: cached }, async () => {
+      const key = `delete-${keys.length}`;
+      keys.push(key);
+      const { tags, digests } = versionsOf(key);
+      expect(tags, key).toHaveLength(1);
+      expect(node.registry.pushes.digestOf(key)).toBe(digests[0]);
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(15);
+
+    await expectEverywhere(keys, { early: "written early" });
+  });
+
+  it("in a compaction leaves one version of one layer, which the key means and everybody can have", async () => {
+    await node.restart({ chain: { max: 1 } });
+    const keys: string[] = [];
+    const before = async (key: string) => {
+      const first = new ClaimCalls(node, { ...cached(key), name: `first-${key}` });
+      await first.runPod((at) => writeFile(path.join(at, "base"), "of the base"));
+      await first.deleteAtLast();
+    };
+    const effects = "^(packMerged|push (manifest|registered)|rename|syncFilesystem)$";
+    await killInEach("delete", { request: cached, before, effects }, async () => {
+      const key = `delete-${keys.length}`;
+      keys.push(key);
+      expect(versionsOf(key).tags, key).toHaveLength(2);
+      expect(node.registry.pushes.layersOf(key)).toHaveLength(1);
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(5);
+    await expectEverywhere(keys, { base: "of the base", early: "written early" });
+  });
+
+  /** On this node, and on another that has to ask the registry for all of it. */
+  async function expectEverywhere(keys: readonly string[], holds: Readonly<Record<string, string>>) {
+    await using other = await openClaimPlugin();
+    for (const plugin of [node.plugin, other])
+      for (const key of keys) {
+        const next = new ClaimCalls({ plugin }, { ...cached(key), name: `next-${key}` });
+        await next.runPod(async (at) => expect(await digestsIn(at), key).toEqual(digestsOf(holds)));
+        await next.deleteAtLast();
+      }
+    await expectNoClaims();
+  }
+});
