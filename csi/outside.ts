@@ -15,7 +15,6 @@ import { LinuxPools } from "../lib/host/pool.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
 import { linuxQuotas } from "../lib/host/quotas.linux.ts";
 import { readTextFile } from "../lib/host/text-file.ts";
-import { WriteThread } from "../lib/host/write-thread.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
 import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
@@ -95,7 +94,6 @@ export async function openOutside(
     keyring,
     unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
     packer: openPacker({ threads: Math.min(2, availableParallelism()) }),
-    writes: new WriteThread(),
     clock,
     platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
     every: every(log),

@@ -13,7 +13,6 @@ import type { Exposition, Metrics } from "../lib/host/metrics.ts";
 import type { Mounts } from "../lib/host/mounts.ts";
 import type { Pools } from "../lib/host/pool.ts";
 import type { Quotas } from "../lib/host/quotas.ts";
-import type { Writes } from "../lib/host/write-thread.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { openTrees } from "../lib/trees/open-trees.ts";
@@ -40,7 +39,6 @@ export type Ports = Registries & {
   readonly keyring: Keyring;
   readonly unpacker: Unpacker;
   readonly packer: Packer;
-  readonly writes: Writes & AsyncDisposable;
   readonly clock: Clock;
   /** What an index is read for where the volume does not say. */
   readonly platform: Platform;

@@ -25,7 +25,6 @@ export async function runPlugin(
   await plugin.stop();
   await outside.unpacker[Symbol.asyncDispose]();
   await outside.packer[Symbol.asyncDispose]();
-  await outside.writes[Symbol.asyncDispose]();
   await outside.reader[Symbol.asyncDispose]();
   await blocking[Symbol.asyncDispose]();
   log.info("Stopped");

@@ -1,14 +1,15 @@
 // Asks one host one thing: with the right Authorization, and through whatever redirects it names.
 import { type Endpoint, formatEndpoint } from "./endpoint.ts";
 import { Fault, TRIES } from "./fault.ts";
-import type { Incoming } from "./incoming.ts";
+import type { Incoming, Reply } from "./incoming.ts";
 import { networkFault } from "./network-faults.ts";
 import { statusFault } from "./statuses.ts";
 import { credentialsFor, type Party, type Tokens } from "./tokens.ts";
-import type { Transport } from "./transport.ts";
+import type { Sender } from "./transport.ts";
 
-export type AskDeps = {
-  readonly transport: Transport;
+/** `R`: what its questions get back. */
+export type AskDeps<R extends Reply = Incoming> = {
+  readonly transport: Sender<R>;
   readonly tokens: Tokens;
   readonly now: () => number;
 };
@@ -24,13 +25,21 @@ export type Question = {
 };
 
 /** An answer, and who gave it. */
-export type Answer = { readonly incoming: Incoming; readonly url: URL; readonly who: string };
+export type Answer<R extends Reply = Incoming> = {
+  readonly incoming: R;
+  readonly url: URL;
+  readonly who: string;
+};
 
 const MOST_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The answer, whatever its status, but for redirects and a 401 that a renewed token turns. Faults: the network's, the token server's. */
-export async function ask(deps: AskDeps, question: Question, signal: AbortSignal): Promise<Answer> {
+export async function ask<R extends Reply>(
+  deps: AskDeps<R>,
+  question: Question,
+  signal: AbortSignal,
+): Promise<Answer<R>> {
   const { party } = question;
   if (question.at !== undefined) return await send(deps, question, { url: question.at, signal });
   const url = addressOf(question);
@@ -45,7 +54,11 @@ export async function ask(deps: AskDeps, question: Question, signal: AbortSignal
 }
 
 /** The Fault for an answer whose status is not what was hoped for; its body is let go. */
-export async function refusalOf(deps: AskDeps, party: Party, answer: Answer): Promise<Fault> {
+export async function refusalOf(
+  deps: Pick<AskDeps, "now">,
+  party: Party,
+  answer: Answer<Reply>,
+): Promise<Fault> {
   const { incoming, url, who } = answer;
   await incoming.discard();
   const trusted = url.origin === party.endpoint.origin && credentialsFor(party) !== undefined;
@@ -55,7 +68,7 @@ export async function refusalOf(deps: AskDeps, party: Party, answer: Answer): Pr
 
 type Way = { readonly url: URL; readonly authorization?: string | undefined; readonly signal: AbortSignal };
 
-async function follow(deps: AskDeps, question: Question, way: Way): Promise<Answer> {
+async function follow<R extends Reply>(deps: AskDeps<R>, question: Question, way: Way): Promise<Answer<R>> {
   const seen = new Set<string>();
   for (let { url } = way; ; ) {
     const answer = await send(deps, question, { ...way, url });
@@ -74,7 +87,7 @@ async function follow(deps: AskDeps, question: Question, way: Way): Promise<Answ
   }
 }
 
-async function send(deps: AskDeps, question: Question, way: Way): Promise<Answer> {
+async function send<R extends Reply>(deps: AskDeps<R>, question: Question, way: Way): Promise<Answer<R>> {
   const { endpoint } = question.party;
   const home = way.url.origin === endpoint.origin;
   const who = home

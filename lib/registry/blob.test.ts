@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Misbehaviour } from "../../testing/faults.ts";
@@ -10,7 +11,8 @@ import {
 import { StorageDouble } from "../../testing/storage-double.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import type { Range } from "../core/ranges.ts";
-import { Buffers } from "./limits.ts";
+import { openMemoryFile } from "../host/memory-file.ts";
+import type { BlobSink } from "./reader.ts";
 import { MemorySink } from "./testing/memory-sink.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
 
@@ -30,7 +32,7 @@ async function setUp(options?: DoubleOptions, rigOptions: RigOptions = {}) {
   const limits = { rangeBytes: RANGE, ...rigOptions.limits };
   const rig = open.use(new Rig({ ...rigOptions, limits }));
   const access = accessTo(registry.host);
-  const bring = async (sink: MemorySink, signal = never) =>
+  const bring = async (sink: BlobSink, signal = never) =>
     await rig.reader.fetchBlob(access, blob, sink, signal);
   return { registry, blob, rig, access, bring };
 }
@@ -73,11 +75,41 @@ describe("fetchBlob()", () => {
     expect(rig.bytesBy.get("upstream")).toBe(content.length);
   });
 
-  it("gathers what arrives into large writes", async () => {
+  it("tells of what arrives in large pieces", async () => {
     const { blob, bring } = await setUp(undefined, { limits: { rangeBytes: 8 * RANGE, connections: 1 } });
     const sink = new MemorySink(blob.size);
     await bring(sink);
-    expect(sink.writes.length).toBeLessThanOrEqual(Math.ceil(content.length / Buffers.bytesEach) + 2);
+    expect(sink.writes.length).toBeLessThanOrEqual(Math.ceil(content.length / RANGE) + 2);
+  });
+
+  it("hashes on its way what one answer brings whole, and nothing else", async () => {
+    const { blob, bring, registry } = await setUp(undefined, { limits: { rangeBytes: 16 * RANGE } });
+    const hashed = async (spoiling?: Misbehaviour, missing?: Range[]) => {
+      if (spoiling !== undefined) registry.spoil("blobs", spoiling);
+      const sink = new MemorySink(blob.size, missing);
+      sink.hashes = true;
+      await bring(sink);
+      return sink.digest;
+    };
+    expect(await hashed()).toBe(blob.digest);
+    expect(await hashed({ kind: "whole" })).toBe(blob.digest);
+    expect(await hashed({ kind: "cut", after: RANGE })).toBeUndefined();
+    expect(await hashed(undefined, [{ start: 1, end: blob.size }])).toBeUndefined();
+  });
+
+  it("puts the bytes into a file where that is what the sink has, and passes the disk's refusal on", async () => {
+    const { blob, bring } = await setUp();
+    using file = openMemoryFile(Buffer.alloc(0));
+    const sink = new MemorySink(blob.size);
+    await bring(Object.assign(sink, { into: file.fd }));
+    expect(readFileSync(`/dev/fd/${file.fd}`).equals(content)).toBe(true);
+    const readOnly = openSync(`/dev/fd/${file.fd}`, "r");
+    try {
+      const refused = bring(Object.assign(new MemorySink(blob.size), { into: readOnly }));
+      await expect(refused).rejects.toMatchObject({ code: "EBADF", syscall: "write" });
+    } finally {
+      closeSync(readOnly);
+    }
   });
 
   it("brings only what is missing", async () => {
@@ -295,25 +327,6 @@ describe("fetchBlob()", () => {
     const sent = registry.bytesSent(blob.digest);
     await bring(again);
     expect(registry.bytesSent(blob.digest) - sent).toBe(content.length - have);
-  });
-
-  it("waits for a slow sink instead of holding the blob in memory", async () => {
-    const big = randomBytes(24 * 1024 * 1024);
-    const { registry, rig, access } = await setUp(undefined, {
-      limits: { connections: 2, rangeBytes: 16 * 1024 * 1024 },
-    });
-    const blob = registry.blob(big);
-    const sink = new MemorySink(big.length);
-    const gate = Promise.withResolvers<void>();
-    sink.before = async () => await gate.promise;
-    const held = process.memoryUsage().external;
-    const bringing = rig.reader.fetchBlob(access, blob, sink, never);
-    await delay(300);
-    expect(sink.writes.length).toBe(0);
-    expect(process.memoryUsage().external - held).toBeLessThan(16 * 1024 * 1024);
-    gate.resolve();
-    await bringing;
-    expect(sink.bytes.equals(big)).toBe(true);
   });
 
   it("shares one repository's connections among its blobs, and the node's among all", async () => {

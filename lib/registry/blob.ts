@@ -9,8 +9,9 @@ import { openRange, type Route } from "./open-range.ts";
 import { Patience, type PersistDeps } from "./persist.ts";
 import { pour } from "./pour.ts";
 import type { BlobSink, WantedBlob } from "./reader.ts";
+import type { Received } from "./received.ts";
 
-export type BlobDeps = AskDeps &
+export type BlobDeps = AskDeps<Received> &
   PersistDeps & {
     readonly limits: Limits;
     readonly failed: (endpoint: Endpoint, fault: Fault) => void;
@@ -109,14 +110,15 @@ class Bringing {
     else share.claimed = sorted([...share.claimed, ...this.#queue.splice(0)]);
     share.left = share.claimed;
     const source = sourceOf(route.party.endpoint);
-    await pour(opened, share.claimed, {
-      take: async () => await limits.buffers.take(blob.digest, this.#signal),
-      write: async (offset, chunk) => await sink.write(offset, chunk, source),
-      written: (done) => {
-        this.#deps.observe.bytes(source, done.end - done.start);
-        share.left = without(share.left, done);
-      },
-    });
+    const [first, ...others] = share.claimed;
+    const isAll = first?.start === 0 && first.end === blob.size && others.length === 0;
+    const wrote = async (done: Range, digest: string | undefined) => {
+      await sink.wrote(done, source, digest);
+      this.#deps.observe.bytes(source, done.end - done.start);
+      share.left = without(share.left, done);
+    };
+    const hashes = isAll && sink.hashes === true;
+    await pour(opened, { wanted: share.claimed, hashes, sink: { into: sink.into, wrote } });
   }
 
   /** Hosts that are still worth asking; the last one always is. */

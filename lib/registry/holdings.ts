@@ -35,10 +35,10 @@ async function heldByLastByte(deps: AskDeps, { party, blob }: Asked, signal: Abo
   try {
     if (status === 404) return "none";
     if (status === 416 || !isWholeBy(answer, blob)) return "broken";
-    const first = await incoming.read().catch((error: unknown) => {
+    const comes = await incoming.hasBytes().catch((error: unknown) => {
       throw networkFault(who, error) ?? error;
     });
-    return first === undefined ? "broken" : "whole";
+    return comes ? "whole" : "broken";
   } finally {
     incoming.abort(new Error("not wanted any more"));
   }

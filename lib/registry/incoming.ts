@@ -1,27 +1,36 @@
-// One answer as it arrives: its status, its headers, and a body that is read at the reader's pace.
+// One answer as it arrives: its status, its headers, and a body that goes to whoever takes it.
 import type { Dispatcher } from "undici";
 
 type Headers = Record<string, string | string[] | undefined>;
 
-/** As much as may lie unread before the connection is told to wait. */
-const HIGH_WATER_BYTES = 256 * 1024;
+/** What a question gets back. To be read or let go: a body that is neither holds its connection. */
+export interface Reply {
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** Lets a short body end, so that its connection can be used again; aborts a longer one. */
+  discard(): Promise<void>;
+  /** Breaks the answer off; after its end nothing happens. */
+  abort(reason: unknown): void;
+}
 
-/** The handler undici calls, and the body its caller reads. Read to the end or abort it: an unread body holds its connection. */
-export class Incoming implements Dispatcher.DispatchHandler {
+/** The handler undici calls, and the reply its caller reads. */
+export class Incoming implements Dispatcher.DispatchHandler, Reply {
   status = 0;
   readonly #started = Promise.withResolvers<this>();
+  readonly #ended = Promise.withResolvers<void>();
   readonly #signal: AbortSignal;
   readonly #onAbort = () => this.abort(this.#signal.reason);
   #headers: Headers = {};
   #controller: Dispatcher.DispatchController | undefined;
-  #queue: Buffer[] = [];
-  #queuedBytes = 0;
-  #end: { readonly error?: unknown } | undefined;
-  #reader: PromiseWithResolvers<Buffer | undefined> | undefined;
+  #take: (chunk: Buffer) => void = () => {};
+  #isOver = false;
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
     signal.addEventListener("abort", this.#onAbort, { once: true });
+    // Whoever reads learns of it; nobody may be waiting.
+    this.#started.promise.catch(() => undefined);
+    this.#ended.promise.catch(() => undefined);
   }
 
   /** Resolves once status and headers are here. */
@@ -29,71 +38,89 @@ export class Incoming implements Dispatcher.DispatchHandler {
     return this.#started.promise;
   }
 
+  get headers(): Readonly<Record<string, string>> {
+    return Object.fromEntries(Object.keys(this.#headers).map((name) => [name, this.header(name) ?? ""]));
+  }
+
   header(name: string): string | undefined {
     const value = this.#headers[name];
     return Array.isArray(value) ? value.join(", ") : value;
   }
 
-  /** The next bytes; undefined at the end. One reader at a time. Rejects with what broke the answer off. */
-  async read(): Promise<Buffer | undefined> {
-    const chunk = this.#queue.shift();
-    if (chunk === undefined) return await this.#arrival();
-    this.#queuedBytes -= chunk.length;
-    if (this.#queuedBytes === 0) this.#controller?.resume();
-    return chunk;
+  /**
+   * Has `take` called with each piece of the body as it arrives, which is the taker's for the length of the call only.
+   * Resolves at its end; rejects with what broke it off, or with what `take` threw, which breaks it off.
+   */
+  async pour(take: (chunk: Buffer) => void): Promise<void> {
+    this.#take = take;
+    if (!this.#isOver) this.#controller?.resume();
+    await this.#ended.promise;
   }
 
   /** The whole body, or undefined when it is longer than `limit` (and then it is aborted). */
   async bytes(limit: number): Promise<Buffer | undefined> {
     const chunks: Buffer[] = [];
     let length = 0;
-    for (let chunk = await this.read(); chunk !== undefined; chunk = await this.read()) {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length <= limit) continue;
-      this.abort(new Error("longer than its limit"));
-      return undefined;
+    const tooLong = new Error("longer than its limit");
+    try {
+      await this.pour((chunk) => {
+        length += chunk.length;
+        if (length > limit) throw tooLong;
+        chunks.push(Buffer.from(chunk));
+      });
+    } catch (error) {
+      if (error === tooLong) return undefined;
+      throw error;
     }
     return Buffer.concat(chunks);
   }
 
-  /** Lets a short body end, so that its connection can be used again; aborts a longer one. */
+  /** Whether anything comes at all; the rest of it is not waited for. */
+  async hasBytes(): Promise<boolean> {
+    const enough = new Error("enough");
+    return await this.pour(() => {
+      throw enough;
+    }).then(
+      () => false,
+      (error: unknown) => {
+        if (error === enough) return true;
+        throw error;
+      },
+    );
+  }
+
   async discard(): Promise<void> {
     await this.bytes(16 * 1024).catch(() => undefined);
   }
 
-  /** Breaks the answer off; after its end nothing happens. */
   abort(reason: unknown): void {
-    if (this.#end !== undefined) return;
+    if (this.#isOver) return;
     const error = reason instanceof Error ? reason : new Error("aborted", { cause: reason });
-    this.#queue = [];
     this.#controller?.abort(error);
     this.#finish({ error: reason });
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#end !== undefined) controller.abort(new Error("aborted before it was sent"));
+    if (this.#isOver) controller.abort(new Error("aborted before it was sent"));
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     if (status < 200) return;
     this.status = status;
     this.#headers = headers;
+    // Until somebody takes what follows.
     controller.pause();
     this.#started.resolve(this);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#end !== undefined) return;
-    if (this.#reader !== undefined) {
-      this.#reader.resolve(chunk);
-      this.#reader = undefined;
-      return;
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      this.#take(chunk);
+    } catch (error) {
+      this.abort(error);
     }
-    this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes >= HIGH_WATER_BYTES) controller.pause();
   }
 
   onResponseEnd(): void {
@@ -105,28 +132,12 @@ export class Incoming implements Dispatcher.DispatchHandler {
     this.#finish({ error });
   }
 
-  async #arrival(): Promise<Buffer | undefined> {
-    if (this.#end !== undefined) {
-      if ("error" in this.#end) throw this.#end.error;
-      return undefined;
-    }
-    const reader = Promise.withResolvers<Buffer | undefined>();
-    this.#reader = reader;
-    // May deliver at once.
-    this.#controller?.resume();
-    return await reader.promise;
-  }
-
   #finish(end: { readonly error?: unknown }): void {
-    if (this.#end !== undefined) return;
-    this.#end = end;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#signal.removeEventListener("abort", this.#onAbort);
-    const reader = this.#reader;
-    this.#reader = undefined;
-    if (!("error" in end)) return reader?.resolve(undefined);
+    if (!("error" in end)) return this.#ended.resolve();
     this.#started.reject(end.error);
-    // Whoever reads next learns it from `#end`; nobody may be waiting for the headers any more.
-    this.#started.promise.catch(() => undefined);
-    reader?.reject(end.error);
+    this.#ended.reject(end.error);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Buffers, Slots } from "./limits.ts";
+import { Slots } from "./limits.ts";
 
 const never = new AbortController().signal;
 
@@ -69,17 +69,5 @@ describe("Slots", () => {
     expect(await Promise.race([waiting.then(() => "given"), settled().then(() => "waits")])).toBe("waits");
     again[Symbol.dispose]();
     await waiting;
-  });
-});
-
-describe("Buffers", () => {
-  it("take() gives out no more than the bytes in flight allow, and uses buffers again", async () => {
-    const buffers = new Buffers(2 * Buffers.bytesEach);
-    const one = await buffers.take("a", never);
-    await buffers.take("a", never);
-    const third = buffers.take("b", never);
-    expect(await Promise.race([third.then(() => "given"), settled().then(() => "waits")])).toBe("waits");
-    one[Symbol.dispose]();
-    expect((await third).bytes).toBe(one.bytes);
   });
 });

@@ -1,4 +1,4 @@
-// What all reading together may use on this node: connections, and bytes that wait to be written.
+// What all reading together may use on this node: connections.
 
 /** How much of one thing may be taken at once; whoever comes too late waits in a fair line. */
 export class Slots {
@@ -78,43 +78,16 @@ export class Slots {
   }
 }
 
-/** The buffers in which arriving bytes are gathered: their number bounds the memory, and they are used again. */
-export class Buffers {
-  /** More would fall out of the processor's cache before it is written: measured, 512 KiB is slower and 64 KiB no faster. */
-  static readonly bytesEach = 256 * 1024;
-  readonly #slots: Slots;
-  readonly #spare: Buffer[] = [];
-
-  constructor(bytesInFlight: number) {
-    this.#slots = new Slots(Math.max(2, Math.floor(bytesInFlight / Buffers.bytesEach)));
-  }
-
-  /** The buffer is the taker's until it is disposed of. */
-  async take(line: string, signal: AbortSignal): Promise<Disposable & { readonly bytes: Buffer }> {
-    const slot = await this.#slots.take({ group: "", line }, signal);
-    const bytes = this.#spare.pop() ?? Buffer.from(new SharedArrayBuffer(Buffers.bytesEach));
-    return {
-      bytes,
-      [Symbol.dispose]: () => {
-        if (this.#spare.length < 32) this.#spare.push(bytes);
-        slot[Symbol.dispose]();
-      },
-    };
-  }
-}
-
 export type LimitOptions = {
   /** To one artifact's repository at once, for blobs. */
   readonly connections: number;
   readonly nodeConnections: number;
-  readonly bytesInFlight: number;
   readonly rangeBytes: number;
 };
 
 export const DEFAULT_LIMITS: LimitOptions = {
   connections: 10,
   nodeConnections: 32,
-  bytesInFlight: 48 * 1024 * 1024,
   rangeBytes: 8 * 1024 * 1024,
 };
 
@@ -122,13 +95,11 @@ export const DEFAULT_LIMITS: LimitOptions = {
 export class Limits {
   readonly blobs: Slots;
   readonly questions = new Slots(32);
-  readonly buffers: Buffers;
   readonly connections: number;
   readonly rangeBytes: number;
 
   constructor(options: LimitOptions = DEFAULT_LIMITS) {
     this.blobs = new Slots(options.nodeConnections, options.connections);
-    this.buffers = new Buffers(options.bytesInFlight);
     this.connections = options.connections;
     this.rangeBytes = options.rangeBytes;
   }

@@ -86,8 +86,8 @@ export function networkFault(who: string, error: unknown): Fault | undefined {
   });
 }
 
-/** Node wraps the attempts on several addresses of one name; the first stands for all. */
-function codeOf(error: unknown): string | undefined {
+/** What the socket, TLS or the parser called it. Node wraps the attempts on several addresses of one name; the first stands for all. */
+export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (error.name === "HTTPParserError") return "HPE_";
   if ("code" in error && typeof error.code === "string") return error.code;

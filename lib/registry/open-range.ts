@@ -4,6 +4,7 @@ import type { Range } from "../core/ranges.ts";
 import { type Answer, type AskDeps, ask, refusalOf } from "./ask.ts";
 import { Fault, TRIES } from "./fault.ts";
 import type { WantedBlob } from "./reader.ts";
+import type { Received } from "./received.ts";
 import type { Party } from "./tokens.ts";
 
 /** One host for one blob, and what was learnt of it on the way. */
@@ -15,11 +16,11 @@ export type Route = {
 };
 
 /** The bytes from `start` up to `end` follow, and nothing else. */
-export type Opened = Answer & Range;
+export type Opened = Answer<Received> & Range;
 
 /** 206 brings the range, 200 the whole blob. Faults for all else. */
 export async function openRange(
-  deps: AskDeps,
+  deps: AskDeps<Received>,
   wanted: { readonly route: Route; readonly blob: WantedBlob; readonly range: Range },
   signal: AbortSignal,
 ): Promise<Opened> {
@@ -42,10 +43,10 @@ export async function openRange(
  * One in trouble is not asked again either: the registry may know of another.
  */
 async function askRoute(
-  deps: AskDeps,
+  deps: AskDeps<Received>,
   { route, blob, range }: { route: Route; blob: WantedBlob; range: Range },
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<Answer<Received>> {
   const question = {
     party: route.party,
     method: "GET" as const,
@@ -75,7 +76,10 @@ type Claims = {
   readonly carried: ReturnType<typeof parseContentRange>;
 };
 
-function faultOf({ incoming, who }: Answer, { blob, promised, carried }: Claims): Fault | undefined {
+function faultOf(
+  { incoming, who }: Answer<Received>,
+  { blob, promised, carried }: Claims,
+): Fault | undefined {
   const nonsense = (why: string) => new Fault("corrupt", `${who} ${why}`, { tries: TRIES.nonsense });
   const asked = `${promised.start}-${promised.end - 1}`;
   if (incoming.status === 206 && (carried?.start !== promised.start || carried.end !== promised.end))

@@ -12,6 +12,7 @@ import type { Access } from "../core/access.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure, type Reason } from "../core/failure.ts";
 import { parseReference } from "../core/reference.ts";
+import { MemorySink } from "./testing/memory-sink.ts";
 import { accessTo, Rig, type RigOptions } from "./testing/rig.ts";
 
 const never = new AbortController().signal;
@@ -417,6 +418,20 @@ describe("TLS", () => {
     expect(failure.message).toContain('"ca"');
     expect(failure.reason).toBe("unavailable");
     expect(r.waits).toEqual([]);
+  });
+
+  it("is taken by the threads that receive blobs, too", async () => {
+    const tls = until(3_600_000);
+    const registry = await double({ tls });
+    const content = Buffer.alloc(700_000, "0123456789");
+    const blob = registry.blob(content);
+    const sink = new MemorySink(blob.size);
+    const access = accessTo(registry.host, { plainHttp: false });
+    const { reader } = rig({ registries: [{ match: "*", ca: [tls.cert] }], limits: { rangeBytes: 200_000 } });
+    await reader.fetchBlob(access, blob, sink, never);
+    expect(sink.bytes.equals(content)).toBe(true);
+    const failure = await failureOf(rig().reader.fetchBlob(access, blob, new MemorySink(blob.size), never));
+    expect(failure.message).toContain("no known authority signed");
   });
 
   it("is taken with its authority, or unchecked where that is said", async () => {

@@ -15,6 +15,7 @@ import { fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
 import { MirrorHealth } from "./mirror-health.ts";
 import { type PersistDeps, persist } from "./persist.ts";
 import type { BlobSink, FetchedManifest, FetchedTag, Reader, Resolved, WantedBlob } from "./reader.ts";
+import { Receivers } from "./receivers.ts";
 import { type Party, Tokens } from "./tokens.ts";
 import { Transport, type TransportOptions } from "./transport.ts";
 import type { BlobName, Held, Standing, Upstream } from "./upstream.ts";
@@ -23,7 +24,12 @@ export type ReaderOptions = PersistDeps & {
   readonly hosts: HostBook;
   readonly limits: Limits;
   readonly timeouts?: TransportOptions;
+  /** How many threads receive blobs at most. */
+  readonly receivers?: number;
 };
+
+/** Each needs about a core to itself; more than these the disk seldom takes. */
+const RECEIVERS = 2;
 
 export function openReader(options: ReaderOptions): Reader & Upstream {
   return new HttpReader(options);
@@ -32,6 +38,7 @@ export function openReader(options: ReaderOptions): Reader & Upstream {
 class HttpReader implements Reader, Upstream {
   readonly #options: ReaderOptions;
   readonly #transport: Transport;
+  readonly #receivers: Receivers;
   readonly #closing = new AbortController();
   readonly #health: MirrorHealth;
   readonly #ask: AskDeps;
@@ -43,6 +50,10 @@ class HttpReader implements Reader, Upstream {
     setMaxListeners(0, closing);
     this.#options = options;
     this.#transport = transport;
+    this.#receivers = new Receivers({
+      threads: options.receivers ?? RECEIVERS,
+      ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+    });
     this.#ask = { transport, now, tokens: new Tokens({ transport, now, closing }) };
     const probe = async (endpoint: Endpoint, signal: AbortSignal) =>
       await isAlive(this.#ask, endpoint, signal);
@@ -123,8 +134,9 @@ class HttpReader implements Reader, Upstream {
     const { order, upstream } = await this.#options.hosts.hostsFor(access);
     const able = blob.upstreamOnly === true ? [upstream] : order.filter(({ pulls }) => pulls);
     const deps: BlobDeps = {
-      ...this.#ask,
       ...this.#options,
+      ...this.#ask,
+      transport: this.#receivers,
       failed: (endpoint, fault) => this.#failed(endpoint, fault),
     };
     const what = `pull the blob ${blob.digest} of ${nameOf(access)}`;
@@ -144,7 +156,7 @@ class HttpReader implements Reader, Upstream {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Fault("unavailable", "the plugin stops", { tries: 1 }));
-    await this.#transport[Symbol.asyncDispose]();
+    await Promise.all([this.#transport, this.#receivers].map(async (it) => await it[Symbol.asyncDispose]()));
   }
 
   /** Asks the endpoints in turn, and all of them again where that may help; the last one's word is final. */

@@ -33,13 +33,20 @@ export type WantedBlob = {
   readonly upstreamOnly?: boolean;
 };
 
-/** Where the bytes of one blob go. The reader asks for what is missing, in any order, and writes each range from its start on. */
+/**
+ * Where the bytes of one blob go. The reader asks for what is missing, in any order; whichever thread receives a piece
+ * puts it in its place and has it told here.
+ */
 export interface BlobSink {
   readonly size: number;
+  /** The open descriptor of a file, or as much memory as the blob has bytes. Nothing is put there once `fetchBlob` settled. */
+  readonly into: number | SharedArrayBuffer;
+  /** Whether the digest is wanted of what comes whole and in order. */
+  readonly hashes?: boolean;
   /** What is still to come, in whole ranges; asked once at the start of fetchBlob. */
   missing(): readonly Range[];
-  /** Resolves when the bytes are written; the chunk is used again afterwards. Several writes of different ranges may be under way. */
-  write(offset: number, chunk: Uint8Array, source: Source): Promise<void>;
+  /** These bytes are in their place. `digest`: of the whole blob, with the last piece of one that was hashed on its way. */
+  wrote(range: Range, source: Source, digest?: string): Promise<void>;
 }
 
 /**

@@ -2,7 +2,8 @@
 import tls from "node:tls";
 import { Agent } from "undici";
 import type { Trust } from "./endpoint.ts";
-import { Incoming } from "./incoming.ts";
+import { Incoming, type Reply } from "./incoming.ts";
+import { readInPlace } from "./read-in-place.ts";
 
 export type TransportOptions = {
   /** How long a host may take to answer a request with headers. */
@@ -20,16 +21,21 @@ export type Outgoing = {
   readonly trust: Trust;
 };
 
-/** Follows no redirect and retries nothing. */
-export class Transport implements AsyncDisposable {
+/** Sends what it is told to; follows no redirect and retries nothing. */
+export interface Sender<R extends Reply> extends AsyncDisposable {
+  /** Resolves once status and headers are here; rejects with the socket's error or the signal's reason. */
+  send(outgoing: Outgoing, signal: AbortSignal): Promise<R>;
+}
+
+export class Transport implements Sender<Incoming> {
   readonly #agents = new Map<string, Agent>();
   readonly #options: TransportOptions;
+  readonly #onread = readInPlace();
 
   constructor(options: TransportOptions) {
     this.#options = options;
   }
 
-  /** Resolves once status and headers are here; rejects with the socket's error or the signal's reason. */
   async send(outgoing: Outgoing, signal: AbortSignal): Promise<Incoming> {
     signal.throwIfAborted();
     const { method, url, headers, body } = outgoing;
@@ -62,6 +68,7 @@ export class Transport implements AsyncDisposable {
       headersTimeout: this.#options.headersTimeoutMs ?? 30_000,
       bodyTimeout: this.#options.bodyTimeoutMs ?? 30_000,
       connect: {
+        onread: this.#onread,
         timeout: trust.dialTimeoutMs ?? this.#options.dialTimeoutMs ?? 10_000,
         ...(trust.skipVerify === true ? { rejectUnauthorized: false } : {}),
         ...(trust.ca === undefined ? {} : { ca: [...tls.getCACertificates("default"), ...trust.ca] }),

@@ -45,9 +45,6 @@ const pull = z.strictObject({
   connections: count(64).default(8).meta({ description: "Connections for one artifact." }),
   nodeConnections: count(1024).default(32).meta({ description: "Connections of the node in all." }),
   rangeBytes: parsed(parseRange).prefault("8Mi").meta({ description: "How much one request asks for." }),
-  bytesInFlight: parsed(parseBytes).prefault("32Mi").meta({
-    description: "How much may have arrived and not be written yet.",
-  }),
   threads: count(64).exactOptional().meta({
     description: "Threads that unpack; one per processor, four at most, where it is not set.",
   }),

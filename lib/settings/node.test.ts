@@ -46,7 +46,7 @@ registries:
   - { match: "*", ca: /etc/ca.pem, allowInsecure: true, mirrors: [{ url: "https://m.example", ca: [/a.pem, /b.pem] }] }
 hostsDirectory: /etc/containerd/certs.d
 credentialProviders: { config: /etc/cp.yaml, binDirectory: /opt/cp }
-pull: { concurrency: 2, connections: 4, nodeConnections: 8, rangeBytes: 16Mi, bytesInFlight: 32Mi, threads: 2, keepSetuid: true }
+pull: { concurrency: 2, connections: 4, nodeConnections: 8, rangeBytes: 16Mi, threads: 2, keepSetuid: true }
 proof: { ttl: 10m, staleTags: false }
 metrics: { address: "127.0.0.1:0" }
 registration: /registration

@@ -7,7 +7,6 @@ import type { Feed, Unpacked, Unpacker } from "../archive/unpacker.ts";
 import type { Access } from "../core/access.ts";
 import { isFailure } from "../core/failure.ts";
 import type { LayerPlan } from "../core/layer-plan.ts";
-import type { Writes } from "../host/write-thread.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { Budget, Reservation } from "./budget.ts";
 import { type Claim, Claims } from "./claims.ts";
@@ -35,7 +34,6 @@ export type BlobsDeps = {
   readonly discard: (at: string) => Promise<void>;
   /** Hears of all bytes that arrive. */
   readonly onBytes: () => void;
-  readonly writes: Writes | undefined;
   readonly now: () => number;
 };
 
@@ -94,7 +92,7 @@ export class Blobs {
       asker,
       { blob, use, hashes: true, ...options },
       async (feed, signal, { partial, arrived }) => {
-        if (partial.isHashed) await arrived;
+        if (partial.hashes) await arrived;
         // Whatever was not hashed in passing, or came out wrong, is read for it, and told about.
         if (partial.digest !== feed.digest) await this.#deps.unpacker.verify(feed, signal);
         return undefined;
@@ -182,7 +180,7 @@ export class Blobs {
   }
 
   async #open(access: Access, { blob, use, hashes = false }: Wanted): Promise<Partial> {
-    const { layout, inventory, boot, onBytes: onWrite, writes } = this.#deps;
+    const { layout, inventory, boot, onBytes: onWrite } = this.#deps;
     const registry = registryOf(access);
     // What landed before may still be read in its place while it becomes a Layer.
     let directory = layout.partial(registry, blob.digest, use);
@@ -192,7 +190,7 @@ export class Blobs {
     this.#taken.add(directory);
     inventory.takePartial(path.basename(directory));
     try {
-      return await Partial.open({ directory, boot }, blob, { onWrite, writes, hashes });
+      return await Partial.open({ directory, boot }, blob, { onWrite, hashes });
     } catch (error) {
       this.#taken.delete(directory);
       throw error;

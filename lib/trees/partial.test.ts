@@ -1,9 +1,9 @@
+import { writeSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../core/digest.ts";
-import { WriteThread } from "../host/write-thread.ts";
 import { Intervals } from "./intervals.ts";
 import { Partial, readPartial } from "./partial.ts";
 import { chunkBytes } from "./partial-map.ts";
@@ -42,20 +42,25 @@ describe("Partial", () => {
     await rm(path.dirname(directory), { recursive: true });
   });
 
+  const write = async (partial: Partial, offset: number, text: string | Uint8Array, digest?: string) => {
+    const piece = Buffer.from(text);
+    writeSync(partial.into, piece, 0, piece.length, offset);
+    await partial.wrote({ start: offset, end: offset + piece.length }, source, digest);
+  };
   const put = (partial: Partial, start: number, end: number) =>
-    partial.write(start, bytes.subarray(start, end), source);
+    write(partial, start, bytes.subarray(start, end));
 
   it("open() leaves nothing of what it could not begin, and what was there before", async () => {
     const small = { digest: digestOf("small"), size: 5 };
-    const none = () => {
-      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    const options = {
+      get hashes(): boolean {
+        throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+      },
     };
-    const writes = { writeAt: none, hash: none };
-    const options = { writes, hashes: true };
     await expect(Partial.open({ directory, boot: "b" }, small, options)).rejects.toThrow("EMFILE");
     expect(await readdir(path.dirname(directory))).toEqual([]);
     const rested = await Partial.open({ directory, boot: "b" }, small);
-    await rested.write(0, Buffer.from("small"), source);
+    await write(rested, 0, "small");
     await rested.suspend({ sync: false });
     await expect(Partial.open({ directory, boot: "b" }, small, options)).rejects.toThrow("EMFILE");
     expect((await readPartial({ directory, boot: "b" }))?.chunks).toEqual([0]);
@@ -120,8 +125,9 @@ describe("Partial", () => {
 
   it("refuses a write beyond the end of the blob", async () => {
     await using it = await disposable(Partial.open({ directory, boot: "b" }, blob));
-    await expect(it.partial.write(blob.size - 1, Buffer.from("xx"), source)).rejects.toThrow(RangeError);
-    await expect(it.partial.write(-1, Buffer.from("x"), source)).rejects.toThrow(RangeError);
+    const end = blob.size + 1;
+    await expect(it.partial.wrote({ start: blob.size - 1, end }, source)).rejects.toThrow(RangeError);
+    await expect(it.partial.wrote({ start: -1, end: 1 }, source)).rejects.toThrow(RangeError);
   });
 
   it("leaves nothing when removed, or suspended with nothing worth keeping", async () => {
@@ -130,7 +136,7 @@ describe("Partial", () => {
     expect(await one.suspend({ sync: false })).toBe(0);
     expect(await readdir(path.dirname(directory))).toEqual([]);
     const two = await Partial.open({ directory, boot: "b" }, small);
-    await two.write(0, Buffer.from("small"), source);
+    await write(two, 0, "small");
     expect(await two.suspend({ sync: false })).toBe(5);
     const three = await Partial.open({ directory, boot: "b" }, small);
     expect(three.missing()).toEqual([]);
@@ -148,34 +154,25 @@ describe("Partial", () => {
     expect(await readdir(path.dirname(directory))).toEqual([]);
   });
 
-  it("knows the digest of what was written in order, and of nothing else", async () => {
-    await using writes = new WriteThread();
+  it("knows the digest of what was hashed on its way, until something is written over it", async () => {
     const small = { digest: digestOf("small"), size: 5 };
-    const options = { writes, hashes: true };
-    const inOrder = await Partial.open({ directory, boot: "b" }, small, options);
-    expect(inOrder.isHashed).toBe(true);
-    await inOrder.write(0, Buffer.from("sma"), source);
-    expect(inOrder.digest).toBeUndefined();
-    await inOrder.write(3, Buffer.from("ll"), source);
-    expect(inOrder.digest).toBe(small.digest);
-    // Written over again: what was known of it holds no more.
-    await inOrder.write(3, Buffer.from("LL"), source);
-    expect(inOrder.digest).toBeUndefined();
-    expect(await inOrder.suspend({ sync: false })).toBe(5);
-    const resumed = await Partial.open({ directory, boot: "b" }, small, options);
+    const partial = await Partial.open({ directory, boot: "b" }, small, { hashes: true });
+    expect(partial.hashes).toBe(true);
+    await write(partial, 0, "sma");
+    expect(partial.digest).toBeUndefined();
+    await write(partial, 3, "ll", small.digest);
+    expect(partial.digest).toBe(small.digest);
+    await write(partial, 3, "LL");
+    expect(partial.digest).toBeUndefined();
+    expect(await partial.suspend({ sync: false })).toBe(5);
+    const resumed = await Partial.open({ directory, boot: "b" }, small, { hashes: true });
     expect([resumed.missing(), resumed.digest]).toEqual([[], undefined]);
     await resumed.remove();
-    const backwards = await Partial.open({ directory, boot: "b" }, small, options);
-    await backwards.write(3, Buffer.from("ll"), source);
-    await backwards.write(0, Buffer.from("sma"), source);
-    expect([backwards.missing(), backwards.digest]).toEqual([[], undefined]);
-    await backwards.remove();
   });
 
-  it("hashes no blob of several chunks, which is read while it arrives", async () => {
-    await using writes = new WriteThread();
-    await using it = await disposable(Partial.open({ directory, boot: "b" }, blob, { writes, hashes: true }));
-    expect(it.partial.isHashed).toBe(false);
+  it("has no blob of several chunks hashed, which is read while it arrives", async () => {
+    await using it = await disposable(Partial.open({ directory, boot: "b" }, blob, { hashes: true }));
+    expect(it.partial.hashes).toBe(false);
   });
 });
 

@@ -3,7 +3,6 @@ import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { FeedProgress } from "../archive/feed-progress.ts";
 import type { Feed } from "../archive/unpacker.ts";
 import type { Range } from "../core/ranges.ts";
-import type { HashedFile, Writes } from "../host/write-thread.ts";
 import type { BlobSink, Source } from "../registry/reader.ts";
 import { Intervals } from "./intervals.ts";
 import type { StoredBlob } from "./layer.ts";
@@ -13,9 +12,7 @@ import { chunkBytes, chunksOf, MapWriter, type PartialMap, readMap } from "./par
 export type PartialOptions = {
   /** Hears of all bytes that are written. */
   readonly onWrite?: () => void;
-  /** By default Node's own threads write. */
-  readonly writes?: Writes | undefined;
-  /** Whether `writes` is to hash what it writes, where that is short. */
+  /** Whether it is to be hashed on its way, where it is short. */
   readonly hashes?: boolean;
 };
 
@@ -44,6 +41,8 @@ export class Partial implements BlobSink {
   readonly size: number;
   readonly feed: Feed;
   readonly directory: string;
+  /** Whether its digest is likely to be known as soon as it is whole, so that nobody need read it for that. */
+  readonly hashes: boolean;
   readonly #data: FileHandle;
   readonly #map: MapWriter | undefined;
   readonly #blob: StoredBlob;
@@ -52,8 +51,7 @@ export class Partial implements BlobSink {
   readonly #boot: string;
   #closed = false;
   #onWrite: () => void = () => {};
-  #writes: Writes | undefined;
-  #hashed: HashedFile | undefined;
+  #digest: string | undefined;
   /** Nothing but the data is in the directory. */
   #bare = true;
 
@@ -61,13 +59,14 @@ export class Partial implements BlobSink {
     { directory, boot }: PartialPlace,
     blob: StoredBlob,
     data: FileHandle,
-    map: MapWriter | undefined,
+    own: { readonly map: MapWriter | undefined; readonly hashes: boolean },
   ) {
     this.directory = directory;
     this.#boot = boot;
     this.#blob = blob;
     this.#data = data;
-    this.#map = map;
+    this.#map = own.map;
+    this.hashes = own.hashes;
     this.size = blob.size;
     const { digest, size } = blob;
     this.feed = { path: dataOf(directory), size, digest, progress: new FeedProgress() };
@@ -98,12 +97,10 @@ export class Partial implements BlobSink {
         chunksOf(blob.size) > 1
           ? await MapWriter.create(mapOf(directory), { version: 1, boot, ...plain(blob) }, chunks)
           : undefined;
-      const partial = new Partial({ directory, boot }, blob, data, map);
+      const hashes = options.hashes === true && chunksOf(blob.size) === 1;
+      const partial = new Partial({ directory, boot }, blob, data, { map, hashes });
       if (options.onWrite !== undefined) partial.#onWrite = options.onWrite;
-      partial.#writes = options.writes;
       partial.#bare = map === undefined && found === undefined;
-      if (options.hashes === true && chunksOf(blob.size) === 1)
-        partial.#hashed = options.writes?.hash(data.fd, blob.size);
       for (const chunk of chunks) partial.#written.add(spanOf(chunk, blob.size));
       partial.feed.progress.advance(partial.#written.contiguous);
       return partial;
@@ -133,38 +130,28 @@ export class Partial implements BlobSink {
     return [...this.#sources.values()];
   }
 
-  /** Whether its digest is likely to be known as soon as it is whole, so that nobody need read it for that. */
-  get isHashed(): boolean {
-    return this.#hashed !== undefined;
-  }
-
   /** Of what was written, once that is whole and came in order; undefined where it has to be read to be known. */
   get digest(): string | undefined {
-    return this.#hashed?.digest;
+    return this.#digest;
   }
 
   missing(): readonly Range[] {
     return this.#written.missing(this.size);
   }
 
-  async write(offset: number, chunk: Uint8Array, source: Source): Promise<void> {
-    if (offset < 0 || offset + chunk.length > this.size)
-      throw new RangeError("a write beyond the blob's end");
-    await this.#put(offset, chunk);
+  get into(): number {
+    return this.#data.fd;
+  }
+
+  async wrote(range: Range, source: Source, digest?: string): Promise<void> {
+    if (range.start < 0 || range.end > this.size) throw new RangeError("a write beyond the blob's end");
     this.#sources.set(`${source.kind} ${source.host}`, source);
-    const whole = this.#written.add({ start: offset, end: offset + chunk.length });
+    this.#digest = digest;
+    const whole = this.#written.add(range);
     this.feed.progress.advance(this.#written.contiguous);
     this.#onWrite();
     // After the bytes, never before: what the map claims is written whatever dies now.
-    await this.#map?.mark(this.#completed({ start: offset, end: offset + chunk.length }, whole));
-  }
-
-  async #put(offset: number, chunk: Uint8Array): Promise<void> {
-    if (this.#hashed !== undefined) return await this.#hashed.writeAt(offset, chunk);
-    if (this.#writes !== undefined) return await this.#writes.writeAt(this.#data.fd, offset, chunk);
-    for (let done = 0; done < chunk.length; ) {
-      done += (await this.#data.write(chunk, done, chunk.length - done, offset + done)).bytesWritten;
-    }
+    await this.#map?.mark(this.#completed(range, whole));
   }
 
   /**
@@ -199,7 +186,6 @@ export class Partial implements BlobSink {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#hashed?.[Symbol.dispose]();
     await this.#data.close();
     await this.#map?.[Symbol.asyncDispose]();
   }

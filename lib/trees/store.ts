@@ -6,7 +6,6 @@ import { Failure } from "../core/failure.ts";
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
-import type { Writes } from "../host/write-thread.ts";
 import type { Reader } from "../registry/reader.ts";
 import { Blobs } from "./blobs.ts";
 import { Budget, type Marks } from "./budget.ts";
@@ -32,8 +31,6 @@ import { UseNotes } from "./use-notes.ts";
 export type StoreDeps = {
   readonly reader: Reader;
   readonly unpacker: Unpacker;
-  /** Writes what arrives; by default Node's own threads do. */
-  readonly writes?: Writes;
   readonly files: Files;
   readonly log: Log;
   readonly metrics: Pick<
@@ -205,7 +202,6 @@ export class Store implements AsyncDisposable {
       boot: files.bootId(),
       closing: this.#closing.signal,
       onBytes: () => this.pulls.tell(),
-      writes: this.#deps.writes,
     });
   }
 

@@ -4,15 +4,20 @@ import type { BlobSink, Source } from "../reader.ts";
 
 export class MemorySink implements BlobSink {
   readonly size: number;
+  readonly into: SharedArrayBuffer;
   readonly bytes: Buffer;
   readonly writes: { readonly offset: number; readonly length: number; readonly source: Source }[] = [];
-  /** Called before each write; what it throws is the sink's error. */
+  hashes = false;
+  /** As the reader told it last. */
+  digest: string | undefined;
+  /** Called before each piece is taken note of; what it throws is the sink's error. */
   before: (offset: number) => Promise<void> = async () => {};
   readonly #missing: readonly Range[];
 
   constructor(size: number, missing: readonly Range[] = [{ start: 0, end: size }]) {
     this.size = size;
-    this.bytes = Buffer.alloc(size);
+    this.into = new SharedArrayBuffer(size);
+    this.bytes = Buffer.from(this.into);
     this.#missing = missing;
   }
 
@@ -20,10 +25,9 @@ export class MemorySink implements BlobSink {
     return this.#missing;
   }
 
-  async write(offset: number, chunk: Uint8Array, source: Source): Promise<void> {
-    await this.before(offset);
-    if (offset < 0 || offset + chunk.length > this.size) throw new Error("a write outside the blob");
-    this.bytes.set(chunk, offset);
-    this.writes.push({ offset, length: chunk.length, source });
+  async wrote({ start, end }: Range, source: Source, digest?: string): Promise<void> {
+    await this.before(start);
+    this.writes.push({ offset: start, length: end - start, source });
+    this.digest = digest;
   }
 }

@@ -1,4 +1,5 @@
 // Registries in memory, as literals: who may read what, who lies, and how often each was asked for what.
+import { writeSync } from "node:fs";
 import { type Access } from "../../core/access.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
@@ -82,12 +83,15 @@ export class RegistryTwin implements Reader {
     if (bytes === undefined) throw notFound(access, blob.digest);
     const source: Source =
       mirrored === undefined ? upstream(access) : { kind: "mirror", host: "mirror.example" };
-    for (const { start, end } of sink.missing()) {
-      for (let at = start; at < end; at += this.pieceBytes) {
+    for (const { start, end: last } of sink.missing()) {
+      for (let at = start; at < last; at += this.pieceBytes) {
         await this.gate(blob.digest, at);
         signal.throwIfAborted();
-        const piece = bytes.subarray(at, Math.min(end, at + this.pieceBytes));
-        await sink.write(at, piece, source);
+        const piece = bytes.subarray(at, Math.min(last, at + this.pieceBytes));
+        put(sink.into, at, piece);
+        const end = at + piece.length;
+        const isHashed = sink.hashes === true && start === 0 && last === blob.size;
+        await sink.wrote({ start: at, end }, source, isHashed ? digestOf(bytes) : undefined);
         this.sentBytes.set(blob.digest, (this.sentBytes.get(blob.digest) ?? 0) + piece.length);
       }
     }
@@ -107,6 +111,11 @@ export class RegistryTwin implements Reader {
     }
     return repository;
   }
+}
+
+function put(into: BlobSink["into"], offset: number, bytes: Uint8Array): void {
+  if (typeof into === "number") writeSync(into, bytes, 0, bytes.length, offset);
+  else Buffer.from(into).set(bytes, offset);
 }
 
 const upstream = ({ host }: Access): Source => ({ kind: "upstream", host });
