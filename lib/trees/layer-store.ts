@@ -72,9 +72,12 @@ export class LayerStore {
     );
   }
 
-  /** What it takes on the disk, which was not known before or is less by now. */
+  /**
+   * What it takes on the disk, which was not known before or is less by now. Durably: a record that a power loss tears
+   * takes its Layer along, and what a claim wrote cannot be pulled again.
+   */
   async weigh(id: Digest, weight: Pick<Layer, "ownBytes" | "inodes">): Promise<void> {
-    await this.#amend(id, false, (layer) => ({ ...layer, ...weight }));
+    await this.#amend(id, true, (layer) => ({ ...layer, ...weight }));
   }
 
   /** Marks those that were found unsynced under this very boot, to be synced like new ones. */

@@ -6,6 +6,7 @@ import { placesOf } from "./claim-disk.ts";
 import { createClaim } from "./create-claim.ts";
 import { deleteClaim } from "./delete-claim.ts";
 import { expandClaim } from "./expand-claim.ts";
+import { Limits } from "./limits.ts";
 import { modifyClaim } from "./modify-claim.ts";
 import { publishClaim, unpublishClaim } from "./publish-claim.ts";
 import { stageClaim } from "./stage-claim.ts";
@@ -472,5 +473,19 @@ describe("a stop after each step of a claim's life", () => {
         return;
       }
     }
+  });
+});
+
+describe("a class that requires limits", () => {
+  it("finds no room on a node without, and its claims are sent to another", async () => {
+    const node = new ClaimNode();
+    const deps = { ...(await node.startClaims()), limits: new Limits(undefined) };
+    const parameters = new Map([["quota", "required"]]);
+    const asked = { parameters, capabilities: [] };
+    expect((await readCapacity(deps, asked)).availableBytes).toBe(0);
+    expect((await readCapacity(deps, { ...asked, parameters: new Map() })).availableBytes).toBeGreaterThan(0);
+    await expect(createClaim(deps, createRequest({ parameters }))).rejects.toEqual(being("full"));
+    expect(await remains(node)).toEqual(nothing);
+    await createClaim(deps, createRequest());
   });
 });
