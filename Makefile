@@ -14,6 +14,7 @@ test: node_modules/.ready ## run every test, in a mount namespace of its own
 	@npm run --silent test
 
 test-vm: node_modules/.ready ## the tests that need real quotas or a power loss, in a virtual machine
+	@tools/build oras csi-sanity >/dev/null
 	@npm run --silent test-vm
 
 check: node_modules/.ready ## types, lint, format, dead code, room boundaries

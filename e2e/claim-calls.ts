@@ -159,7 +159,7 @@ export class ClaimCalls {
   }
 }
 
-/** As callers of CSI do: ABORTED is progress, and is asked again. */
+/** As callers of CSI do: ABORTED is progress, and is asked again; so is what a slow machine did not answer in time. */
 export async function insisting(
   call: (options: CallOptions) => Promise<unknown>,
   tell: (words: string) => void = () => undefined,
@@ -170,7 +170,7 @@ export async function insisting(
       return;
     } catch (error) {
       const { code, message } = error as CsiError;
-      if (code !== "ABORTED") throw error;
+      if (code !== "ABORTED" && code !== "DEADLINE_EXCEEDED") throw error;
       tell(message);
       await pause(200);
     }

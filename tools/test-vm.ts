@@ -16,7 +16,7 @@ function vitest(tests: "vm.test" | "power.test", report: string): readonly strin
 }
 
 console.log("test-vm: in a machine with XFS quotas (its start takes seconds, all in it longer than here)");
-const machine = ["--limit", "900", "--out", folder, "--", "env", ...vitest("vm.test", inMachine)];
+const machine = ["--limit", "3600", "--out", folder, "--", "env", ...vitest("vm.test", inMachine)];
 const runs = [
   () => spawnSync(path.join(import.meta.dirname, "vm"), machine, { stdio: "inherit" }),
   () => spawnSync("env", vitest("power.test", withPowerCuts), { stdio: "inherit" }),
