@@ -1,6 +1,7 @@
 // HTTP/1.1 with keep-alive: one pool of connections for each way a host is trusted.
 import tls from "node:tls";
-import { Agent } from "undici";
+// Not all of undici: its WebSockets and the like would be in the memory of each thread that receives.
+import Agent from "undici/lib/dispatcher/agent.js";
 import type { Trust } from "./endpoint.ts";
 import { Incoming, type Reply } from "./incoming.ts";
 import { readInPlace } from "./read-in-place.ts";
