@@ -1,5 +1,6 @@
 // The pool, with real quotas: an XFS image on the machine's XFS.
 import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
@@ -78,6 +79,20 @@ describe("LinuxPools", () => {
     expect(readdirSync(bench.root).sort()).toEqual(["pool", "pool.xfs"]);
     expect(await linuxQuotas.readSupport(bench.mountPoint)).toEqual({ enforced: true });
   });
+
+  it.each(["formatted", "placed", "attached", "mounted"] as const)(
+    "open() killed when %s comes to the same end when repeated",
+    async (last) => {
+      const program = path.join(import.meta.dirname, "testing/pool-opener.ts");
+      const wanted = [bench.image, bench.mountPoint, String(320 * MIB), last];
+      const killed = await execa(process.execPath, [program, ...wanted], { reject: false });
+      expect(killed.signal).toBe("SIGKILL");
+      expect(await bench.pools.open(request())).toMatchObject({ bytes: 320 * MIB });
+      expect(await bench.mountCount()).toBe(1);
+      expect(readdirSync(bench.root).sort()).toEqual(["pool", "pool.xfs"]);
+      expect(await linuxQuotas.readSupport(bench.mountPoint)).toEqual({ enforced: true });
+    },
+  );
 
   it.each(["filled", "attached", "mounted"] as const)(
     "open() cut short when %s while growing grows when repeated",
