@@ -86,7 +86,7 @@ export type LimitOptions = {
 };
 
 export const DEFAULT_LIMITS: LimitOptions = {
-  connections: 10,
+  connections: 12,
   nodeConnections: 32,
   rangeBytes: 8 * 1024 * 1024,
 };

@@ -25,7 +25,7 @@ describe("parseNode()", () => {
       logLevel: "info",
       store: { high: { kind: "percent", percent: 75 }, low: { kind: "percent", percent: 60 } },
       registries: [],
-      pull: { concurrency: 8, connections: 8, rangeBytes: 2 ** 23, keepSetuid: false },
+      pull: { concurrency: 8, connections: 12, rangeBytes: 2 ** 23, keepSetuid: false },
       proof: { ttlMs: 3_600_000, staleTags: true },
       mount: { noSuid: true, noDev: true },
       quota: "auto",
