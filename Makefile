@@ -1,6 +1,6 @@
 # What a person runs. Each target works by itself on a fresh clone.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
-.PHONY: help demo test test-vm check bench format clean
+.PHONY: help demo test test-vm check bench bench-caches format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,11 +24,15 @@ bench: node_modules/.ready ## measure against peers; writes bench/last.json
 	@tools/build oras registry containerd ctr model-csi-driver >/dev/null
 	@npm run --silent bench
 
+bench-caches: node_modules/.ready ## fill caches by npm, Maven, Go, cargo and pip and write them back
+	@tools/build oras registry >/dev/null
+	@npm run --silent bench-caches
+
 format: node_modules/.ready ## put every file into the one format
 	@npm run --silent format
 
 clean: ## remove what was installed and built
-	rm -rf node_modules .cache bench/last.json
+	rm -rf node_modules .cache bench/last.json bench/caches.json
 
 node_modules/.ready: package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed (any version from 8 on; it brings the right Node itself): install nodejs and npm" >&2; exit 1; }

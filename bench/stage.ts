@@ -114,6 +114,7 @@ async function push(name: ArtifactName, tag: string, reference: string): Promise
 
 async function sumBlobs(storage: string): Promise<number> {
   const blobs = path.join(storage, "docker/registry/v2/blobs");
+  if (!existsSync(blobs)) return 0;
   const entries = await readdir(blobs, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile());
   const sizes = await Promise.all(

@@ -24,8 +24,12 @@ function formatFigure(value: number): string {
 }
 
 export function formatTable(results: readonly Result[]): string {
-  const rows = [[...HEAD], ...results.map(cells)];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return formatCells([[...HEAD], ...results.map(cells)]);
+}
+
+/** The first row is the head. */
+export function formatCells(rows: ReadonlyArray<readonly string[]>): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
   const [head = [], ...body] = rows;

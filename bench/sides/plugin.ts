@@ -3,6 +3,7 @@
 import type { CsiError } from "../../e2e/client.ts";
 import { openPlugin, type Plugin } from "../../e2e/plugin.ts";
 import { type PodVolume, podVolume } from "../../e2e/volume.ts";
+import { tool } from "../../testing/tool.ts";
 import { checkTree } from "../check-tree.ts";
 import { clear } from "../clear.ts";
 import type { Side } from "../cold.ts";
@@ -12,7 +13,8 @@ import type { Pushed, Stage } from "../stage.ts";
 /** A plugin with an empty root on the disk that is measured; the folder goes with it. */
 export async function freshPlugin(stage: Stage): Promise<Plugin> {
   const folder = await stage.folder();
-  const plugin = await openPlugin({ folder, environment: { LARDER_LOG_LEVEL: "warn" } });
+  const settings = { oras: await tool("oras") };
+  const plugin = await openPlugin({ folder, settings, environment: { LARDER_LOG_LEVEL: "warn" } });
   return {
     ...plugin,
     [Symbol.asyncDispose]: async () => {
