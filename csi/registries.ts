@@ -7,7 +7,7 @@ import type { Metrics } from "../lib/host/metrics.ts";
 import type { Processes } from "../lib/host/processes.ts";
 import { findTextFile } from "../lib/host/text-file.ts";
 import { HostBook } from "../lib/registry/hosts.ts";
-import { Limits } from "../lib/registry/limits.ts";
+import { Limits, Slots } from "../lib/registry/limits.ts";
 import type { Observe } from "../lib/registry/observe.ts";
 import { openReader } from "../lib/registry/open-reader.ts";
 import { type Oras, openOras } from "../lib/registry/oras.ts";
@@ -34,6 +34,10 @@ type Deps = {
   readonly env: Readonly<Record<string, string>>;
 };
 
+/** Programs at once, for all registries and for one: each takes tens of megabytes. */
+const MOST_ORAS = 8;
+const MOST_ORAS_OF_ONE = 6;
+
 export function openRegistries(settings: NodeSettings, { log, metrics, processes, env }: Deps): Registries {
   const { registries, hostsDirectory: directory, pull, root, oras: program } = settings;
   const hosts = new HostBook({
@@ -54,7 +58,14 @@ export function openRegistries(settings: NodeSettings, { log, metrics, processes
   const attempts = path.join(root, "attempts");
   return {
     reader: openReader({ ...patience, hosts, limits: new Limits(pull) }),
-    oras: openOras({ processes, program, attempts, env, ...openOrasReach(hosts) }),
+    oras: openOras({
+      processes,
+      program,
+      attempts,
+      env,
+      slots: new Slots(MOST_ORAS, MOST_ORAS_OF_ONE),
+      ...openOrasReach(hosts),
+    }),
     patience,
     lacking: async () => {
       if ((await findProgram(program, env["PATH"] ?? "")) !== undefined) return undefined;

@@ -3,6 +3,7 @@ import { getCACertificates } from "node:tls";
 import type { Access } from "../core/access.ts";
 import { type Attempt, openAttempt } from "../host/attempts.ts";
 import type { Processes, ProcessRequest } from "../host/processes.ts";
+import type { Slots } from "./limits.ts";
 import { orasFailure } from "./oras-failures.ts";
 import { configOf, originOf, secretsOf, type Target, targetFlags } from "./oras-target.ts";
 
@@ -18,6 +19,8 @@ export type OrasDeps = {
   readonly accessOf?: (access: Access) => Promise<Access>;
   /** The authorities (PEM) for a host beside the system's, where there are any. */
   readonly authoritiesOf?: (host: string) => Promise<string | undefined>;
+  /** How many run at once; any number by default. Each takes tens of megabytes. */
+  readonly slots?: Slots;
 };
 
 /** How a caller may end a command early. */
@@ -55,6 +58,7 @@ export async function runOrasIn(deps: OrasDeps, attempt: Attempt, given: OrasCom
   const command = { ...given, targets: await reachableTargets(deps, given.targets) };
   const [first, second] = command.targets;
   const authorities = await Promise.all([authoritiesOf(deps, first), authoritiesOf(deps, second)]);
+  using _slot = await takeSlot(deps, second ?? first, command.cancellation?.signal);
   const result = await deps.processes.run({
     program: deps.program,
     args: argumentsOf(command, authorities),
@@ -79,6 +83,16 @@ export async function runOrasIn(deps: OrasDeps, attempt: Attempt, given: OrasCom
   if (result.exitCode === 0) return result.stdout;
   const { action, targets } = command;
   throw orasFailure(result, { action, origins: targets.map(originOf), secrets: targets.flatMap(secretsOf) });
+}
+
+/** Registries that hang keep those of others waiting no longer than their part of the slots. */
+async function takeSlot(
+  { slots }: OrasDeps,
+  target: Target,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Disposable | undefined> {
+  const of = "host" in target ? { group: target.host, line: target.repository } : { group: "", line: "" };
+  return await slots?.take(of, signal);
 }
 
 async function reachableTargets(

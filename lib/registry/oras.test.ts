@@ -12,6 +12,7 @@ import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { fakeProcesses } from "../host/processes.fake.ts";
 import { openProcesses } from "../host/processes.linux.ts";
+import { Slots } from "./limits.ts";
 import { type Oras, openOras } from "./oras.ts";
 import { makeCertificate } from "./testing/certificate.ts";
 
@@ -38,6 +39,29 @@ beforeEach(async () => {
 afterEach(async () => {
   expect(await readdir(path.join(folder, "attempts")).catch(() => [])).toEqual([]);
   await rm(folder, { recursive: true });
+});
+
+describe("openOras() with slots", () => {
+  it("runs so many at once, and gives a slot back however a command ends", async () => {
+    const [running, most] = [new Set<string>(), 2];
+    let seen = 0;
+    const processes = fakeProcesses({
+      oras: async ({ args }) => {
+        running.add(String(args));
+        seen = Math.max(seen, running.size);
+        await new Promise((resolve) => setImmediate(resolve));
+        running.delete(String(args));
+        return String(args).includes("bad") ? 1 : 0;
+      },
+    });
+    const slots = new Slots(most);
+    const limited = openOras({ processes, program: "oras", attempts: path.join(folder, "attempts"), slots });
+    const names = Array.from({ length: 9 }, (_, at) => (at % 3 === 0 ? `bad${at}` : `good${at}`));
+    const ends = await Promise.allSettled(names.map((name) => limited.tag(fresh(), name, ["v1"])));
+    expect(ends.filter(({ status }) => status === "rejected")).toHaveLength(3);
+    expect(seen).toBe(most);
+    await limited.tag(fresh(), "good", ["v1"]);
+  });
 });
 
 let repositories = 0;
