@@ -3,6 +3,7 @@ import fs from "node:fs";
 import { type Directory, type Name, setFileTime } from "../host/directory.ts";
 import type { EntryStatus, Time } from "../host/entry-status.ts";
 import { listXattrs, readXattr, removeXattr, writeXattr } from "../host/xattrs.ts";
+import { WHOLE_XATTR } from "./overlay-marks.ts";
 
 const OVERLAY = "trusted.overlay.";
 
@@ -56,12 +57,12 @@ export function writeXattrs(directory: Directory, name: Name, xattrs: Attributes
   }
 }
 
-/** What an entry has, but for what overlayfs keeps in it. */
+/** What an entry has, but for what overlayfs keeps in it, and what is only so of a layer's root. */
 export function readAttributes(directory: Directory, name: Name, status: EntryStatus): Attributes {
   const { mode, uid, gid, mtime } = status;
   const place = { directory, name };
   const xattrs = listXattrs(place)
-    .filter((key) => !key.startsWith(OVERLAY))
+    .filter((key) => !key.startsWith(OVERLAY) && key !== WHOLE_XATTR)
     .flatMap((key) => {
       const value = readXattr(place, key);
       return value === undefined ? [] : [[key, value] as const];
@@ -72,6 +73,7 @@ export function readAttributes(directory: Directory, name: Name, status: EntrySt
 /** To the directory itself, which keeps no attribute of its own but what overlayfs has in it. */
 export function replaceOnDirectory(directory: Directory, attributes: Attributes): void {
   const place = { directory, name: "." };
-  for (const key of listXattrs(place)) if (!key.startsWith(OVERLAY)) removeXattr(place, key);
+  for (const key of listXattrs(place))
+    if (!key.startsWith(OVERLAY) && key !== WHOLE_XATTR) removeXattr(place, key);
   applyToDirectory(directory, attributes);
 }

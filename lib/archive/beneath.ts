@@ -21,7 +21,8 @@ export class Beneath implements Disposable {
       const found = lookUp(layer, components, (directory) => {
         hides ||= isOpaque(directory);
       });
-      if (found.kind === "found" && !isWhiteout(found.status)) return found;
+      if (found.kind === "found" && !isWhiteout({ directory: found.parent, name: found.name }, found.status))
+        return found;
       if (found.kind === "found") found.parent[Symbol.dispose]();
       if (found.kind !== "absent" || hides) return undefined;
     }

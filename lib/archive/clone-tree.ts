@@ -10,7 +10,7 @@ import { readXattr } from "../host/xattrs.ts";
 import { readAttributes, replaceOnDirectory } from "./attributes.ts";
 import { copyEntry, type Describe, type Place } from "./copy-entry.ts";
 import { statusOf } from "./look-up.ts";
-import { isOpaque, isWhiteout, OPAQUE_XATTR } from "./overlay-marks.ts";
+import { isOpaque, isWhiteout, isWhole, OPAQUE_XATTR, WHOLE_XATTR } from "./overlay-marks.ts";
 
 /**
  * `hardlink`: files are the same inodes, for trees that nobody writes to; what cannot be linked is copied.
@@ -57,10 +57,11 @@ async function fill(bottomFirst: readonly string[], to: string, rules: Rules): P
   fs.mkdirSync(to, { mode: 0o700 });
   using target = Directory.open(to);
   const merge = new Merge(target, rules);
-  for (const from of bottomFirst) {
-    using source = Directory.open(from);
-    await merge.add(source);
-  }
+  using opened = new DisposableStack();
+  const sources = bottomFirst.map((from) => opened.use(Directory.open(from)));
+  // Beneath what is whole nothing shows.
+  const lowest = Math.max(0, sources.findLastIndex(isWhole));
+  for (const source of sources.slice(lowest)) await merge.add(source);
   return merge.cloned;
 }
 
@@ -69,6 +70,8 @@ class Merge {
   readonly #rules: Rules;
   /** Where the first name of an inode with several went, so that they stay one. */
   readonly #names = new Map<string, string>();
+  /** Of what is added now. */
+  #isPlain = false;
   #bytes = 4096;
   #sharedBytes = 0;
   #inodes = 1;
@@ -84,6 +87,7 @@ class Merge {
   }
 
   async add(source: Directory): Promise<void> {
+    this.#isPlain = this.#rules.isPlain || isWhole(source);
     using from = new Descent(source.enter("."));
     using to = new Descent(this.#target.enter("."));
     this.#names.clear();
@@ -106,7 +110,7 @@ class Merge {
   /** True when it is a directory, in which both are then. */
   async #take(from: Descent, to: Descent, name: Name): Promise<boolean> {
     const status = from.current.status(name);
-    if (!this.#rules.isPlain && isWhiteout(status)) {
+    if (!this.#isPlain && isWhiteout({ directory: from.current, name }, status)) {
       removeTreeNow(to.current, name);
       return false;
     }
@@ -116,7 +120,7 @@ class Merge {
       return false;
     }
     from.descend(name);
-    const replaces = !this.#rules.isPlain && isOpaque(from.current);
+    const replaces = !this.#isPlain && isOpaque(from.current);
     if (replaces || statusOf(to.current, name)?.type !== "directory") {
       removeTreeNow(to.current, name);
       to.current.makeDirectory(name, 0o700);
@@ -151,8 +155,10 @@ class Merge {
   #describe(from: Directory, to: Directory): void {
     const own = readAttributes(from, ".", from.ownStatus());
     const attributes = this.#rules.describe?.(own, "directory") ?? own;
-    const opaque = this.#rules.isPlain ? readXattr({ directory: from, name: "." }, OPAQUE_XATTR) : undefined;
-    const marks = opaque === undefined ? [] : [[OPAQUE_XATTR, opaque] as const];
+    const marks = (this.#rules.isPlain ? [OPAQUE_XATTR, WHOLE_XATTR] : []).flatMap((key) => {
+      const value = readXattr({ directory: from, name: "." }, key);
+      return value === undefined ? [] : [[key, value] as const];
+    });
     replaceOnDirectory(to, { ...attributes, xattrs: [...attributes.xattrs, ...marks] });
   }
 

@@ -1,6 +1,7 @@
 // Which entries of an archive are taken, and as what.
 import type { Attributes } from "./attributes.ts";
 import { entryFailure, WHITEOUT } from "./entry-name.ts";
+import { DEVICE_XATTR } from "./overlay-marks.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 export type Rules = {
@@ -59,12 +60,15 @@ export function checkEntry(entry: TarEntry, components: readonly string[], rules
   const isSpecial = ["character", "block", "fifo"].includes(entry.type);
   if (isSpecial && rules.kind === "archive")
     throw entryFailure(entry.name, "is a device node or a fifo, which only images may hold; pack it without");
-  if (entry.type === "character" && entry.device.major === 0 && entry.device.minor === 0)
+  if (isZeroDevice(entry) && !entry.xattrs.some(([name]) => name === DEVICE_XATTR))
     throw entryFailure(
       entry.name,
       "is the device 0:0, which would hide files of other layers; build it without",
     );
 }
+
+const isZeroDevice = ({ type, device }: TarEntry) =>
+  type === "character" && device.major === 0 && device.minor === 0;
 
 /** What of the entry's attributes is kept. */
 export function keptAttributes(
@@ -75,7 +79,7 @@ export function keptAttributes(
   // Of a directory these bits only say which group new files get.
   const mode = keepSetuid || type === "directory" ? entry.mode : entry.mode & ~0o6000;
   const dropped = (name: string) =>
-    name.startsWith("trusted.") ||
+    (name.startsWith("trusted.") && !(name === DEVICE_XATTR && isZeroDevice(entry))) ||
     name === "security.selinux" ||
     (!keepSetuid && name === "security.capability");
   return { type, mode, uid, gid, mtime, xattrs: entry.xattrs.filter(([name]) => !dropped(name)) };

@@ -73,7 +73,8 @@ export async function takeTreeFromGroup(given: Given): Promise<void> {
 
 function give(directory: Directory, name: Name, gid: number): void {
   const status = directory.status(name);
-  if (!isWhiteout(status)) change({ directory, name }, status, giveToGroup(toOwned(status), gid));
+  const place = { directory, name };
+  if (!isWhiteout(place, status)) change(place, status, giveToGroup(toOwned(status), gid));
 }
 
 const toOwned = ({ type, gid, mode }: EntryStatus): Owned => ({

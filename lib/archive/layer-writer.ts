@@ -128,7 +128,7 @@ export class LayerWriter implements TarSink, Disposable {
     const directory = this.#cursor.current;
     const [name, path] = [nameOf(components), components.join("/")];
     const found = error.code === "ENOENT" ? undefined : directory.status(name);
-    const wasHidden = found !== undefined && isWhiteout(found);
+    const wasHidden = found !== undefined && isWhiteout({ directory, name }, found);
     // Only its own entry may turn a file into a directory, not one that merely claims to lie beneath it.
     if (found !== undefined && !wasHidden && !mayReplace)
       throw entryFailure(

@@ -8,13 +8,18 @@ const MOST_NAMED = 5;
 /** How much was left out, and the first few by name and reason, for a message. */
 export type LeftOut = { readonly count: number; readonly first: readonly string[] };
 
-/** Nothing for an entry that is packed. `pathBytes` is the length of what stands before its name. */
+/** Nothing for an entry that is packed, or a device node. `pathBytes` is the length of what stands before its name. */
 export function whyLeftOut(name: Name, { type }: EntryStatus, pathBytes: number): string | undefined {
   if (name.startsWith(WHITEOUT)) return "its name would be taken for a whiteout";
   if (pathBytes + name.length + WHITEOUT.length > LONGEST_NAME)
     return "its path is longer than an archive takes";
-  if (type === "socket") return "it is a socket";
-  return type === "character" || type === "block" ? "it is a device node" : undefined;
+  return type === "socket" ? "it is a socket" : undefined;
+}
+
+export const DEVICE_NOTE = "it is a device node";
+
+export function isDevice({ type }: EntryStatus): boolean {
+  return type === "character" || type === "block";
 }
 
 export class LeftOutNotes {

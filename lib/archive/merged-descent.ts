@@ -4,7 +4,7 @@ import { Directory, type Name } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { WHITEOUT } from "./entry-name.ts";
 import { statusOf } from "./look-up.ts";
-import { isOpaque, isWhiteout } from "./overlay-marks.ts";
+import { isOpaque, isWhiteout, isWhole } from "./overlay-marks.ts";
 
 /** The directory is the descent's own, and good until that moves. */
 export type Shown = { readonly directory: Directory; readonly name: Name; readonly status: EntryStatus };
@@ -15,6 +15,8 @@ export type Shown = { readonly directory: Directory; readonly name: Name; readon
  */
 export class MergedDescent implements Disposable {
   readonly #layers: readonly Descent[];
+  /** In it nothing is a mark, and beneath it nothing shows. */
+  readonly #whole: Descent | undefined;
   /** For each depth the layers that show through, topmost first. */
   readonly #showing: Array<readonly Descent[]>;
 
@@ -22,6 +24,7 @@ export class MergedDescent implements Disposable {
   constructor(layers: readonly string[]) {
     using opened = new DisposableStack();
     this.#layers = layers.map((layer) => opened.use(new Descent(Directory.open(layer))));
+    this.#whole = this.#layers.find(({ current }) => isWhole(current));
     this.#showing = [throughOpaque(this.#layers)];
     opened.move();
   }
@@ -39,9 +42,11 @@ export class MergedDescent implements Disposable {
 
   find(name: Name): Shown | undefined {
     if (name.startsWith(WHITEOUT)) return undefined;
-    for (const { current } of this.#here) {
-      const status = statusOf(current, name);
-      if (status !== undefined) return isWhiteout(status) ? undefined : { directory: current, name, status };
+    for (const layer of this.#here) {
+      const place = { directory: layer.current, name };
+      const status = statusOf(layer.current, name);
+      if (status === undefined) continue;
+      return layer !== this.#whole && isWhiteout(place, status) ? undefined : { ...place, status };
     }
     return undefined;
   }
@@ -61,7 +66,7 @@ export class MergedDescent implements Disposable {
       if (status.type !== "directory") break;
       layer.descend(name);
       found.push(layer);
-      if (isOpaque(layer.current)) break;
+      if (layer !== this.#whole && isOpaque(layer.current)) break;
     }
     this.#showing.push(found);
   }
@@ -87,6 +92,6 @@ export class MergedDescent implements Disposable {
 }
 
 function throughOpaque(layers: readonly Descent[]): readonly Descent[] {
-  const opaque = layers.findIndex(({ current }) => isOpaque(current));
+  const opaque = layers.findIndex(({ current }) => isWhole(current) || isOpaque(current));
   return opaque < 0 ? layers : layers.slice(0, opaque + 1);
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Directory } from "../host/directory.ts";
 import { writeXattr } from "../host/xattrs.ts";
 import { assembleLayers } from "./clone-tree.ts";
+import { startCopy } from "./start-upper.ts";
 import { Claim, listed, shownBy } from "./testing/claim.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
 import { trimLayer } from "./trim-layer.ts";
@@ -244,11 +245,78 @@ describe("packDelta() of a plain directory", () => {
     using top = Directory.open(copy);
     writeXattr({ directory: top, name: "keep" }, "trusted.overlay.opaque", Buffer.from("y"));
     const packed = await new Claim(scratch, below).pack({ upper: copy, kind: "plain" });
-    expect(packed).toMatchObject({ trims: 0, leftOut: { count: 1 } });
-    fs.rmSync(path.join(copy, "zero"));
+    expect(packed).toMatchObject({ trims: 1, leftOut: { count: 1 } });
+    await trimLayer(copy, packed.directory);
+    expect(fs.existsSync(path.join(copy, "zero"))).toBe(false);
     const layers = await new Claim(scratch, below).bring(packed);
     expect(shownBy(scratch, layers, "content")).toEqual(shownBy(scratch, [copy], "content"));
     expect(listed(packed.parts[0]?.path ?? "")).not.toContain("d/e/f/three");
+  });
+});
+
+describe("packDelta() of devices in a plain directory", () => {
+  const nodes = (at: string) =>
+    execFileSync("find", [".", "-type", "c", "-o", "-type", "b"], { cwd: at, encoding: "utf8" })
+      .split("\n")
+      .filter(Boolean)
+      .sort()
+      .map((name) => {
+        const { mode, rdev } = fs.statSync(path.join(at, name));
+        return `${name} ${mode.toString(8)} ${rdev}`;
+      });
+  const copyOf = async (below: readonly string[]) => {
+    const upper = path.join(scratch.directory(), "upper");
+    await startCopy(upper, below, {});
+    return upper;
+  };
+  const make = (at: string, ...args: readonly string[]) => execFileSync("mknod", [...args], { cwd: at });
+  const plain = { kind: "plain", devices: true } as const;
+
+  it("brings them to others where that is asked for, those of container storage that are 0:0 too", async () => {
+    const first = await copyOf(await filled());
+    for (const args of [
+      ["d/zero", "c", "0", "0"],
+      ["d/null", "c", "1", "3"],
+      ["loop", "b", "7", "1"],
+    ])
+      make(first, ...args);
+    fs.chmodSync(path.join(first, "loop"), 0o604);
+    const one = new Claim(scratch, await filled());
+    const packed = await one.pack({ upper: first, ...plain });
+    expect(packed.leftOut.count).toBe(0);
+    const layers = await one.bring(packed);
+    const second = await copyOf(layers);
+    expect(nodes(second)).toEqual(nodes(first));
+    expect(nodes(first).length).toBe(3);
+    const again = await new Claim(scratch, layers).pack({ upper: second, ...plain });
+    expect(again.parts).toEqual([]);
+    fs.rmSync(path.join(second, "d/zero"));
+    make(second, "other", "c", "0", "0");
+    const change = await new Claim(scratch, layers).pack({ upper: second, ...plain });
+    expect(listed(change.parts[0]?.path ?? "")).toEqual(["./", "d/", "d/.wh.zero", "other"]);
+    expect(nodes(await copyOf(await new Claim(scratch, layers).bring(change)))).toEqual(nodes(second));
+  });
+
+  it("gives what was committed here as it is, marks of overlays as data among it", async () => {
+    const first = await copyOf(await filled());
+    make(first, "d/zero", "c", "0", "0");
+    using top = Directory.open(first);
+    writeXattr({ directory: top, name: "d" }, "trusted.overlay.opaque", Buffer.from("y"));
+    const second = await copyOf([first]);
+    expect(treeOf(second)).toEqual(treeOf(first));
+    expect(nodes(second).length).toBe(1);
+    const change = await new Claim(scratch, [first]).pack({ upper: second, ...plain });
+    expect(change.parts).toEqual([]);
+  });
+
+  it("leaves those of the base as they are, and takes none away", async () => {
+    const base = await copyOf(await filled());
+    make(base, "d/null", "c", "1", "3");
+    const upper = await copyOf([base]);
+    make(upper, "mine", "c", "1", "5");
+    const packed = await new Claim(scratch, [base]).pack({ upper, kind: "plain" });
+    expect(packed.leftOut).toEqual({ count: 1, first: ['"mine": it is a device node'] });
+    expect(packed.parts).toEqual([]);
   });
 });
 

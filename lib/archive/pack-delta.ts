@@ -1,7 +1,7 @@
 // Packs what really changed: what a claim's pods left, held against what its base shows.
 import type { CompareRule } from "../core/compare-entries.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
-import { type LeftOut, LeftOutNotes } from "./left-out.ts";
+import { DEVICE_NOTE, isDevice, type LeftOut, LeftOutNotes } from "./left-out.ts";
 import { findKeptLinks } from "./link-groups.ts";
 import type { Shown } from "./merged-descent.ts";
 import { packFailure } from "./pack-failure.ts";
@@ -12,7 +12,12 @@ import { TreeWriter } from "./tree-writer.ts";
 import { TrimJournal } from "./trim-journal.ts";
 import { type UpperPlace, type WalkedTrees, type WalkStep, walkUpper } from "./upper-walk.ts";
 
-export type DeltaJob = WalkedTrees & PackOutput & { readonly compare: CompareRule };
+export type DeltaJob = WalkedTrees &
+  PackOutput & {
+    readonly compare: CompareRule;
+    /** Device nodes are packed like other entries. */
+    readonly devices?: boolean;
+  };
 
 export type Packed = {
   /** Lowest first; none where nothing changed. */
@@ -28,7 +33,7 @@ export type PackedDelta = Packed & {
   readonly unchanged: number;
   /** What the directory takes on the disk without what equals the base; of a `plain` one, all of it. */
   readonly kept: { readonly bytes: number; readonly inodes: number };
-  /** How many steps the journal in the output's directory has for trimLayer(); 0 for a `plain` directory. */
+  /** How many steps the journal in the output's directory has for trimLayer(); of a `plain` directory only what was left out goes. */
   readonly trims: number;
 };
 
@@ -53,7 +58,9 @@ class DeltaPacker {
   readonly #job: DeltaJob;
   readonly #parts: PackedParts;
   readonly #writer: TreeWriter;
-  readonly #journal: TrimJournal | undefined;
+  readonly #journal: TrimJournal;
+  /** What equals the base is there all the same in a directory that is the whole. */
+  readonly #isWhole: boolean;
   readonly #keptLinks: ReadonlySet<string>;
   readonly #levels: Level[] = [];
   readonly #leftOut = new LeftOutNotes();
@@ -65,7 +72,8 @@ class DeltaPacker {
     this.#job = job;
     this.#parts = parts;
     this.#writer = new TreeWriter(parts);
-    this.#journal = job.kind === "overlay" ? new TrimJournal(job.directory) : undefined;
+    this.#journal = new TrimJournal(job.directory);
+    this.#isWhole = job.kind === "plain";
     this.#keptLinks = findKeptLinks(job);
   }
 
@@ -85,7 +93,7 @@ class DeltaPacker {
       leftOut: this.#leftOut.toLeftOut(),
       unchanged: this.#unchanged,
       kept: { bytes: Math.ceil(this.#keptBytes), inodes: Math.ceil(this.#keptInodes) },
-      trims: this.#journal?.close() ?? 0,
+      trims: this.#journal.close(),
     };
   }
 
@@ -102,7 +110,7 @@ class DeltaPacker {
     const level = this.#levels.at(-1);
     if (level === undefined) return;
     if (hides === "all") await this.#writer.cover();
-    if (hides === "all" && !isOpaque) this.#journal?.prepare({ verb: "opaque", path: this.#writer.path });
+    if (hides === "all" && !isOpaque) this.#mark("opaque", this.#writer.path);
     level.bares = hides === "names" && isOpaque;
   }
 
@@ -110,12 +118,12 @@ class DeltaPacker {
     const level = this.#levels.pop();
     const { path, isAnnounced } = this.#writer;
     // Only now: what is in it must hide all that it hid before.
-    if (level?.bares) this.#journal?.prepare({ verb: "transparent", path });
+    if (level?.bares) this.#mark("transparent", path);
     if (level?.isSame) this.#unchanged++;
     const isRoot = this.#levels.length === 0;
     if (!isAnnounced && !isRoot) this.#trim("remove", path);
-    else if (level?.isSame && level.below !== undefined)
-      this.#journal?.finish({ verb: "time", path, time: level.below.attributes.mtime });
+    else if (level?.isSame && level.below !== undefined && !this.#isWhole)
+      this.#journal.finish({ verb: "time", path, time: level.below.attributes.mtime });
     this.#writer.leave();
   }
 
@@ -123,7 +131,9 @@ class DeltaPacker {
     const { own, isSame } = this.#hold(step);
     if (!isSame || this.#job.kind === "plain") this.#weigh(step.status);
     if (!isSame) {
-      await this.#writer.add(own);
+      const isLeftOut = isDevice(step.status) && this.#job.devices !== true;
+      if (isLeftOut) await this.#miss({ ...step, kind: "left-out", why: DEVICE_NOTE });
+      else await this.#writer.add(own);
       return;
     }
     this.#unchanged++;
@@ -136,10 +146,10 @@ class DeltaPacker {
     if (step.below !== undefined) await this.#writer.hide(step.name);
     if (step.kind === "left-out") {
       this.#leftOut.add(path, step.why);
-      this.#trim("remove", path);
+      this.#journal.finish({ verb: "remove", path });
       if (step.below !== undefined) this.#trim("whiteout", path);
     } else if (step.isMarked && step.below === undefined) this.#trim("remove", path);
-    else if (!step.isMarked) this.#journal?.prepare({ verb: "whiteout", path });
+    else if (!step.isMarked) this.#mark("whiteout", path);
   }
 
   #hold(step: UpperPlace): { own: Compared; below: Compared | undefined; isSame: boolean } {
@@ -167,7 +177,11 @@ class DeltaPacker {
   }
 
   #trim(verb: "remove" | "whiteout", path: string): void {
-    this.#journal?.finish({ verb, path });
+    if (!this.#isWhole) this.#journal.finish({ verb, path });
+  }
+
+  #mark(verb: "whiteout" | "opaque" | "transparent", path: string): void {
+    if (!this.#isWhole) this.#journal.prepare({ verb, path });
   }
 }
 

@@ -1,6 +1,6 @@
 // Packs what layers show together as one tree, without any marks: a new base, or what plain tools unpack.
 import type { Name } from "../host/directory.ts";
-import { LeftOutNotes, whyLeftOut } from "./left-out.ts";
+import { DEVICE_NOTE, isDevice, LeftOutNotes, whyLeftOut } from "./left-out.ts";
 import { MergedDescent, type Shown } from "./merged-descent.ts";
 import type { Packed } from "./pack-delta.ts";
 import { packFailure } from "./pack-failure.ts";
@@ -62,7 +62,8 @@ class MergedPacker implements Disposable {
     const shown = this.#view.find(name);
     if (shown === undefined) return false;
     const path = this.#writer.pathOf(name);
-    const why = whyLeftOut(name, shown.status, path.length - name.length);
+    const own = isDevice(shown.status) ? DEVICE_NOTE : undefined;
+    const why = whyLeftOut(name, shown.status, path.length - name.length) ?? own;
     if (why !== undefined) {
       this.#leftOut.add(path, why);
       return false;

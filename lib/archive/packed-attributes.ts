@@ -11,6 +11,7 @@ import type { EntryStatus, EntryType } from "../host/entry-status.ts";
 import { listXattrs, readXattr } from "../host/xattrs.ts";
 import type { Attributes } from "./attributes.ts";
 import type { Place } from "./copy-entry.ts";
+import { isDevice } from "./left-out.ts";
 import { type FileAt, hasSameBytes } from "./same-bytes.ts";
 
 const KINDS: Readonly<Record<EntryType, EntryKind>> = {
@@ -60,7 +61,7 @@ export function isSameEntry(upper: Compared, below: Compared, rule: CompareRule)
 }
 
 function toComparable({ directory, name, status, attributes }: Compared): Entry {
-  const { type, mode, uid, gid, size, mtime } = status;
+  const { type, mode, uid, gid, size, mtime, device } = status;
   return {
     kind: KINDS[type],
     mode,
@@ -69,6 +70,7 @@ function toComparable({ directory, name, status, attributes }: Compared): Entry 
     size,
     mtimeNs: BigInt(mtime.seconds) * 1_000_000_000n + BigInt(mtime.nanoseconds),
     ...(type === "symlink" ? { target: directory.readLink(name) } : {}),
+    ...(isDevice(status) ? { device: (BigInt(device.major) << 32n) | BigInt(device.minor) } : {}),
     xattrs: new Map(attributes.xattrs),
   };
 }

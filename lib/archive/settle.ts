@@ -84,7 +84,7 @@ class Settling implements Disposable {
     const { mtime } = directory.ownStatus();
     const hidden = this.#isBeneath(path);
     if (hidden && status === undefined) directory.makeNode(name, "character", { major: 0, minor: 0 });
-    if (!hidden && status !== undefined && isWhiteout(status)) directory.removeFile(name);
+    if (!hidden && status !== undefined && isWhiteout(place, status)) directory.removeFile(name);
     setFileTime(directory.fd, mtime);
   }
 
@@ -122,7 +122,8 @@ class Settling implements Disposable {
 
   #target(found: ReturnType<typeof lookUp>): Found | undefined {
     if (found.kind !== "found") return undefined;
-    if (found.status.type !== "directory" && !isWhiteout(found.status)) return found;
+    const place = { directory: found.parent, name: found.name };
+    if (found.status.type !== "directory" && !isWhiteout(place, found.status)) return found;
     found.parent[Symbol.dispose]();
     return undefined;
   }

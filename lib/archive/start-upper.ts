@@ -4,8 +4,10 @@ import path from "node:path";
 import { Directory } from "../host/directory.ts";
 import { failureOf } from "../host/errno.ts";
 import { removeTree } from "../host/remove-tree.ts";
+import { writeXattr } from "../host/xattrs.ts";
 import { type Attributes, applyToDirectory, readAttributes } from "./attributes.ts";
 import { assembleLayers } from "./clone-tree.ts";
+import { WHOLE_XATTR, YES } from "./overlay-marks.ts";
 
 /** What the volume's owner says of its root; what is not said is the base's, or everybody's where there is none. */
 export type RootWishes = { readonly uid?: number; readonly gid?: number; readonly mode?: number };
@@ -44,6 +46,8 @@ export async function startCopy(upper: string, below: readonly string[], wishes:
   await appear(upper, async (fresh) => {
     if (below.length === 0) mkdirSync(fresh, { mode: 0o700 });
     else await assembleLayers(below, fresh, { links: "reflink-or-copy" });
+    using directory = Directory.open(fresh);
+    writeXattr({ directory, name: "." }, WHOLE_XATTR, YES);
     describe(fresh, below, wishes);
   });
 }

@@ -7,6 +7,7 @@ import type { Place } from "./copy-entry.ts";
 import { findPieces } from "./data-pieces.ts";
 import { WHITEOUT } from "./entry-name.ts";
 import { OPAQUE } from "./entry-rules.ts";
+import { DEVICE_XATTR, isZeroDevice, YES } from "./overlay-marks.ts";
 import { packFailure } from "./pack-failure.ts";
 import type { PackedParts } from "./packed-parts.ts";
 import type { Piece } from "./sparse.ts";
@@ -88,7 +89,17 @@ export class TreeWriter {
     else if (status.type === "symlink")
       await this.#put(entry, { type: "symlink", target: entry.directory.readLink(name) });
     else if (status.type === "fifo") await this.#put(entry, { type: "fifo", target: "" });
+    else if (status.type === "character" || status.type === "block")
+      await this.#addDevice(entry, status.type);
     else throw new Error(`a ${status.type} is not packed as an entry`);
+  }
+
+  /** One that would be taken for a whiteout says what it is. */
+  async #addDevice(entry: PackedEntry, type: "character" | "block"): Promise<void> {
+    const { status, attributes } = entry;
+    const mark = isZeroDevice(status) ? [[DEVICE_XATTR, YES] as const] : [];
+    const marked = { ...attributes, xattrs: [...attributes.xattrs, ...mark] };
+    await this.#put({ ...entry, attributes: marked }, { type, target: "", device: status.device });
   }
 
   /** What lies beneath by that name is taken away. */
@@ -105,7 +116,10 @@ export class TreeWriter {
     await this.#write(toEntry(this.pathOf(name), { type: "file", attributes: MARK }));
   }
 
-  async #put(entry: PackedEntry, what: Pick<TarEntry, "type" | "target">): Promise<void> {
+  async #put(
+    entry: PackedEntry,
+    what: Pick<TarEntry, "type" | "target"> & Partial<Pick<TarEntry, "device">>,
+  ): Promise<void> {
     await this.#write({
       ...toEntry(this.pathOf(entry.name), { ...what, attributes: entry.attributes }),
       ...what,

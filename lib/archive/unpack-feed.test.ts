@@ -7,6 +7,7 @@ import { digestOf } from "../core/digest.ts";
 import { Failure, type Reason } from "../core/failure.ts";
 import { Directory } from "../host/directory.ts";
 import { listXattrs, readXattr } from "../host/xattrs.ts";
+import { assembleLayers } from "./clone-tree.ts";
 import { FeedProgress } from "./feed-progress.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
 import { unpackFeed } from "./unpack-feed.ts";
@@ -205,6 +206,26 @@ describe("unpackFeed() in an image", () => {
     using top = Directory.open(at);
     expect(top.status("console").device).toEqual({ major: 5, minor: 1 });
     expect(top.status("loop").device).toEqual({ major: 7, minor: 300 });
+  });
+
+  it("makes a device 0:0 that says that it is one, and takes it for no whiteout", async () => {
+    const mark = ["SCHILY.xattr.trusted.larder.device", "y"] as const;
+    const { at } = await scratch.unpack(
+      tar(
+        pax([mark]),
+        entry({ name: "zero", type: "3", device: [0, 0] }),
+        pax([mark]),
+        file("file", "x"),
+        file(".wh.gone", ""),
+      ),
+    );
+    using top = Directory.open(at);
+    const marked = (name: string) =>
+      readXattr({ directory: top, name }, "trusted.larder.device") !== undefined;
+    expect(["zero", "file", "gone"].map(marked)).toEqual([true, false, false]);
+    const shown = path.join(scratch.path, "shown");
+    await assembleLayers([at], shown, { links: "reflink-or-copy" });
+    expect(treeOf(shown)).toEqual({ zero: "character 644", file: "file 644 1" });
   });
 
   it("takes an absolute name as one from the layer's root", async () => {

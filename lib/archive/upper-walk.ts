@@ -5,7 +5,7 @@ import type { EntryStatus } from "../host/entry-status.ts";
 import { whyLeftOut } from "./left-out.ts";
 import { statusOf } from "./look-up.ts";
 import { MergedDescent, type Shown } from "./merged-descent.ts";
-import { isOpaque, isWhiteout } from "./overlay-marks.ts";
+import { isOpaque, isZeroDevice } from "./overlay-marks.ts";
 
 /** One name that need not travel is worth so many whiteouts. */
 const WHITEOUTS_PER_NAME = 1000;
@@ -97,7 +97,7 @@ class UpperWalk implements Disposable {
     const directory = this.#upper.current;
     const status = statusOf(directory, name);
     const below = this.#base.find(name);
-    if (status === undefined || (!this.#isPlain && isWhiteout(status))) {
+    if (status === undefined || (!this.#isPlain && isZeroDevice(status))) {
       yield { kind: "absent", name, isMarked: status !== undefined, below };
       return;
     }

@@ -72,24 +72,32 @@ export async function packWhole(
   // Under `copy` marks of overlays are data.
   const packed =
     record.settings.layout === "copy"
-      ? await packAll(deps, upper, output)
+      ? await packAll(deps, record, upper, output)
       : await deps.packer.packMerged({ layers: [upper, ...below], ...output }, deps.signal);
   return { isChanged: true, base: NO_BASE, parts: packed.parts, bytes: packed.bytes };
 }
 
 type Output = Awaited<ReturnType<typeof openOutput>>;
 
-async function packAll(deps: PackDeps, upper: string, output: Output): Promise<PackedTree> {
-  const job = { upper, below: [emptyLayer(deps.root)], kind: "plain", compare: "exact" } as const;
+async function packAll(
+  deps: PackDeps,
+  { settings: { devices } }: ClaimRecord,
+  upper: string,
+  output: Output,
+): Promise<PackedTree> {
+  const job = { upper, below: [emptyLayer(deps.root)], kind: "plain", compare: "exact", devices } as const;
   return await deps.packer.packDelta({ ...job, ...output }, deps.signal);
 }
 
 async function packChange(deps: PackDeps, record: ClaimRecord): Promise<PackedDelta> {
-  const { layout, compare } = record.settings;
+  const { layout, compare, devices } = record.settings;
   const trees = await treesOf(deps, record);
   const kind = layout === "copy" ? "plain" : "overlay";
   const output = await openOutput(deps, record);
-  return await deps.packer.packDelta({ ...trees, kind, compare, ...output }, deps.signal);
+  return await deps.packer.packDelta(
+    { ...trees, kind, compare, devices: kind === "plain" && devices, ...output },
+    deps.signal,
+  );
 }
 
 /** A claim that began with nothing has but the root that was made for it, which is no content. */

@@ -294,6 +294,44 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(contentOf(await there.show())).toEqual(contentOf(await here.show()));
   });
 
+  it("writes devices of container storage back where that is asked, and shows them in a copy on any node", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const copy = { layout: "copy", devices: "true" };
+    const mknod = (at: string, name: string) => execFileSync("mknod", [path.join(at, name), "c", "0", "0"]);
+    const isDevice = (at: string, name: string) => statSync(path.join(at, name)).isCharacterDevice();
+    await round(node, deps, "one", (upper) => (fillFirst(upper), mknod(upper, "deep/one")), copy);
+    await round(node, deps, "two", (upper) => mknod(upper, "two"), copy);
+    expect((await manifestOf("main")).layers).toHaveLength(2);
+    const other = newNode();
+    for (const [place, there] of [
+      [node, deps],
+      [other, await other.start()],
+    ] as const) {
+      const { upper } = await begin(place, there, "three", copy);
+      expect([isDevice(upper, "deep/one"), isDevice(upper, "two")]).toEqual([true, true]);
+    }
+  });
+
+  it("leaves devices out of a copy where that is not asked, here and there", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const copy = { layout: "copy" };
+    const make = (upper: string) => {
+      fillFirst(upper);
+      execFileSync("mknod", [path.join(upper, "null"), "c", "1", "3"]);
+    };
+    await round(node, deps, "one", make, copy);
+    const other = newNode();
+    for (const [place, there] of [
+      [node, deps],
+      [other, await other.start()],
+    ] as const) {
+      const { upper } = await begin(place, there, "two", copy);
+      expect(listOf(upper)).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run"]);
+    }
+  });
+
   it("makes a chain that grew too deep one layer", async () => {
     const node = newNode({ chainMax: 2 });
     const deps = await node.start();
