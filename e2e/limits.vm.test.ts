@@ -213,6 +213,22 @@ describe("a root on XFS with project quotas", () => {
     await nothingIn(plugin.root, ["records", "trash"]);
   });
 
+  it("GetVolumeStats counts what left its project too, and the log tells of it", async () => {
+    const claim = make({ name: "escapes", bytes: 16 * MIB });
+    const at = await mounted(claim);
+    await writeFile(path.join(at, "file"), unique(4 * MIB), { flush: true });
+    await execa("xfs_io", ["-c", "chproj 0", path.join(plugin.root, "volumes", claim.id, "upper", "file")]);
+    const isCounted = async () => {
+      const [bytes] = await stats(claim, at);
+      expect(Number(bytes?.["used"])).toBeGreaterThanOrEqual(4 * MIB);
+      // The kernel lets pods write as much as before.
+      expect(Number(bytes?.["available"])).toBeGreaterThan(15 * MIB);
+    };
+    await vi.waitFor(isCounted, { timeout: 120_000, interval: 200 });
+    expect(plugin.log.join("\n")).toContain("A pod took files out of the limit of its volume");
+    await gone(claim);
+  });
+
   it("a project is given again only once nothing is charged to it", async () => {
     const first = make({ name: "first" });
     await first.runPod(async (at) => await writeFile(path.join(at, "held"), unique(MIB), { flush: true }));
@@ -247,7 +263,7 @@ describe("a root on XFS with project quotas", () => {
     const claim = make({ name: "stays", bytes: 16 * MIB });
     await claim.create();
     const project = await projectOf(plugin.root, claim);
-    await plugin.kill();
+    await plugin.stop();
     const [stray, foreign] = [FIRST_PROJECT + 5000, 4711];
     for (const each of [stray, foreign]) await limitProject(xfs, each, MIB);
     plugin = await plugin.restart();
