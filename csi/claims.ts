@@ -1,6 +1,6 @@
 // The journeys of claims, put together with what they lean on, and the flights of write-backs that a stop ends.
 import { randomBytes } from "node:crypto";
-import { giveTreeToGroup, isGroups, takeTreeFromGroup } from "../lib/archive/group-tree.ts";
+import { groupTrees } from "../lib/archive/group-tree.ts";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import type { ClaimRecord } from "../lib/core/claim-record.ts";
 import { Failure } from "../lib/core/failure.ts";
@@ -98,7 +98,7 @@ function claimDeps(
     drawId: () => randomBytes(6).toString("hex"),
     listTags: (access, signal) => oras.listTags(access, { signal }),
     groupedLayers: trees.groupedLayers,
-    groupTrees: { isGroups, give: giveTreeToGroup, take: takeTreeFromGroup },
+    groupTrees,
     fill: (record, below) => fill(settings.root, record, below),
     ...writeBack,
     push: async (record, packed, told) => {

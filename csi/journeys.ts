@@ -1,4 +1,5 @@
 // The journeys that the door calls, put together with what they lean on: each goes to what its volume is.
+import { groupTrees } from "../lib/archive/group-tree.ts";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import { isClaimId } from "../lib/core/claim-record.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
@@ -54,6 +55,8 @@ function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "tur
     trees,
     turns,
     fillUpper,
+    groupedLayers: trees.groupedLayers,
+    groupTrees,
     root: settings.root,
     registries: settings.registries,
     inline: settings.inline,

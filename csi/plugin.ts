@@ -5,6 +5,7 @@ import type { Packer } from "../lib/archive/packer.ts";
 import type { Unpacker } from "../lib/archive/unpacker.ts";
 import { isPendingWriteBack } from "../lib/core/claim-record.ts";
 import type { Platform } from "../lib/core/platform.ts";
+import { rootsOfInline } from "../lib/core/record.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
 import type { Files } from "../lib/host/files.ts";
 import { takeLock } from "../lib/host/lock.ts";
@@ -78,7 +79,7 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   await repairLimits(limits, [records, claims], log);
   const trees = undo.use(await openStore(placed, ports));
   claims.holdBy(trees);
-  for (const [name, { treeKey }] of records.all) trees.hold(name, [treeKey]);
+  for (const [name, record] of records.all) trees.hold(name, rootsOfInline(record));
   // A pod may still be reading what such a Record names.
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");
   const strays = undo.use(new Strays({ ...ports, limits }));

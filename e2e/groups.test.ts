@@ -4,10 +4,14 @@ import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRealRegistry, type RealRegistry } from "../testing/real-registry.ts";
+import { openRegistryDouble } from "../testing/registry-double.ts";
+import { directory, file, tar } from "../testing/tar-bytes.ts";
+import { putImage } from "./artifact.ts";
 import { ClaimCalls, openClaimPlugin } from "./claim-calls.ts";
 import { mountsAt } from "./mounts.ts";
 import type { Plugin } from "./plugin.ts";
 import { kept, nothingLeft, refusalOf } from "./remains.ts";
+import { podVolume } from "./volume.ts";
 
 let open: AsyncDisposableStack;
 let registry: RealRegistry;
@@ -158,4 +162,35 @@ describe("a claim for pods with an fsGroup", { timeout: 180_000 }, () => {
     await second.deleteAtLast();
     for (const folder of ["claims", "volumes"]) expect(await kept(again, folder)).toEqual([]);
   });
+});
+
+describe("an inline volume of a pod with an fsGroup", { timeout: 180_000 }, () => {
+  it.each(["overlay", "copy"])(
+    "is the group's to write under layout %s, and as it was to read",
+    async (layout) => {
+      const double = open.use(await openRegistryDouble());
+      const layers = [tar(directory("d/"), file("d/one", "1")), tar(file("d/two", "2"))];
+      putImage(double, layers, { tags: ["v1"] });
+      const settings = { registries: [{ match: double.host, plainHttp: true }] };
+      const plugin = open.use(await openClaimPlugin({ settings }));
+      const reference = `${double.host}/team/it:v1`;
+      const volume = await podVolume(plugin, {
+        attributes: { reference, writable: "true", size: "8Mi", layout },
+        writable: true,
+        group: "2000",
+      });
+      await volume.publish();
+      await volume.publish();
+      expect(await runAs("2000", volume.target, "echo more >> d/one; echo n > d/new; cat d/one")).toBe(
+        "1more",
+      );
+      expect(await facts(path.join(volume.target, "d/new"))).toEqual([1001, 2000, "644"]);
+      const reader = await podVolume(plugin, { attributes: { reference }, group: "2000" });
+      await reader.publish();
+      expect(await facts(path.join(reader.target, "d/one"))).toEqual([0, 0, "644"]);
+      for (const one of [volume, reader]) await one.unpublish();
+      expect(await kept(plugin, "volumes")).toEqual([]);
+      await nothingLeft(plugin);
+    },
+  );
 });

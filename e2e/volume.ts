@@ -18,6 +18,8 @@ export type PodRequest = {
   readonly persistent?: boolean;
   /** The pod does not have it read-only. */
   readonly writable?: boolean;
+  /** The pod's fsGroup. */
+  readonly group?: string;
   /** In place of the path that the kubelet would name. */
   readonly target?: string;
 };
@@ -37,7 +39,7 @@ export async function podVolume(plugin: Plugin, request: PodRequest): Promise<Po
     ...request.attributes,
   };
   const mode = request.persistent === true ? "MULTI_NODE_READER_ONLY" : "SINGLE_NODE_WRITER";
-  const capability = { mount: {}, access_mode: { mode } };
+  const capability = { mount: { volume_mount_group: request.group ?? "" }, access_mode: { mode } };
   return {
     id,
     target,

@@ -71,6 +71,15 @@ export async function takeTreeFromGroup(given: Given): Promise<void> {
   }
 }
 
+/** What is done to directories for a group. */
+export type GroupTrees = {
+  readonly isGroups: typeof isGroups;
+  readonly give: typeof giveTreeToGroup;
+  readonly take: typeof takeTreeFromGroup;
+};
+
+export const groupTrees: GroupTrees = { isGroups, give: giveTreeToGroup, take: takeTreeFromGroup };
+
 function give(directory: Directory, name: Name, gid: number): void {
   const status = directory.status(name);
   const place = { directory, name };

@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { digestOf } from "./digest.ts";
 import { isFailure } from "./failure.ts";
-import { formatRecord, type InlineRecord, parseRecord, podDirectoryOf, recordName } from "./record.ts";
+import {
+  formatRecord,
+  type InlineRecord,
+  parseRecord,
+  podDirectoryOf,
+  recordName,
+  rootsOfInline,
+} from "./record.ts";
 
 const record: InlineRecord = {
   kind: "inline",
@@ -37,6 +44,12 @@ describe("parseRecord()", () => {
       { bytes: 1, inodes: 1, project: 7 },
     ])
       expect(parseRecord(formatRecord({ ...record, scratch }), "n")).toEqual({ ...record, scratch });
+    const grouped = { ...record, grouped: [digestOf("g")] };
+    expect(parseRecord(formatRecord(grouped), "n")).toEqual(grouped);
+    expect([rootsOfInline(record), rootsOfInline(grouped)]).toEqual([
+      [digestOf("t")],
+      [digestOf("t"), digestOf("g")],
+    ]);
     const { podUid: _, ...claimed } = record;
     expect(parseRecord(formatRecord(claimed), "n")).toEqual(claimed);
   });

@@ -1,6 +1,6 @@
 // The Record of an inline Volume: the small file that says it exists.
 import { createHash } from "node:crypto";
-import type { Digest } from "./digest.ts";
+import { type Digest, parseDigest } from "./digest.ts";
 import { Failure } from "./failure.ts";
 import { type Fields, parseFields, type Refuse } from "./fields.ts";
 
@@ -20,6 +20,8 @@ export type InlineRecord = {
   /** Roots of collection: what the reference meant, and the Tree made of it. */
   readonly digest: Digest;
   readonly treeKey: Digest;
+  /** What it stands on instead of its Tree's Layers: the same, made over for its pod's group. */
+  readonly grouped?: readonly Digest[];
   /** The boot during which it was mounted. */
   readonly boot: string;
   /** Where it may be written to: what of that it may hold, and the project that counts it, where something counts. */
@@ -33,6 +35,11 @@ export function recordName(volumeId: string, target: string): string {
   return createHash("sha256")
     .update(JSON.stringify([volumeId, target]))
     .digest("hex");
+}
+
+/** All that collection has to leave for this volume, where its Tree is here. */
+export function rootsOfInline({ treeKey, grouped = [] }: InlineRecord): readonly Digest[] {
+  return [treeKey, ...grouped];
 }
 
 /** The bytes that parseRecord() reads. */
@@ -61,6 +68,7 @@ export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
     throw refuse(`it is of the kind "${kind}", which this release does not know`, "unsupported");
   const podUid = fields.optionalText("podUid");
   const scratch = fields.optionalObject("scratch");
+  const grouped = fields.has("grouped") ? fields.texts("grouped").map(parseDigest) : undefined;
   return {
     kind,
     volumeId: fields.text("volumeId"),
@@ -72,6 +80,7 @@ export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
     attributes: fields.textMap("attributes"),
     digest: fields.digest("digest"),
     treeKey: fields.digest("treeKey"),
+    ...(grouped === undefined ? {} : { grouped }),
     boot: fields.text("boot"),
     ...(scratch === undefined ? {} : { scratch: readScratch(scratch) }),
   };

@@ -90,18 +90,18 @@ describe("stageClaim() for pods of a group", () => {
     expect(claim.record.base?.layers).toEqual(layers);
     expect(claim.record.group).toEqual({ gid: 7, layers: grouped(7), isApplied: true });
     expect(await claim.lower()).toEqual(grouped(7));
-    expect(claim.node.givings).toEqual(["give 7"]);
-    expect(claim.node.leases).toBe(0);
+    expect(claim.node.groups.events).toEqual(["give 7"]);
+    expect([claim.node.leases, claim.node.groups.leases]).toEqual([0, 0]);
     expect(claim.node.held.get(claim.volumeId)).toEqual(expect.arrayContaining([...layers, ...grouped(7)]));
   });
 
   it("does nothing where the base and its root are the group's already", async () => {
     const claim = await Claim.create();
-    for (const at of [layers.at(-1) ?? "", claim.upper]) claim.node.groups.set(at, 7);
+    for (const at of [layers.at(-1) ?? "", claim.upper]) claim.node.groups.owners.set(at, 7);
     await claim.stage("7");
     expect(claim.record.group).toBeUndefined();
     expect(await claim.lower()).toEqual(layers);
-    expect(claim.node.givings).toEqual([]);
+    expect(claim.node.groups.events).toEqual([]);
   });
 
   it.each([
@@ -114,7 +114,7 @@ describe("stageClaim() for pods of a group", () => {
     await claim.stage(group);
     await claim.publish("b", group);
     expect(await claim.lower()).toEqual(grouped(7));
-    expect(claim.node.givings).toEqual(["give 7"]);
+    expect(claim.node.groups.events).toEqual(["give 7"]);
   });
 
   it("never mounts what one group wrote over what was made over for another", async () => {
@@ -125,10 +125,10 @@ describe("stageClaim() for pods of a group", () => {
       await claim.unstage();
       await claim.stage(`${gid}`);
       expect(await claim.lower()).toEqual(grouped(gid));
-      expect(claim.node.groups.get(claim.upper)).toBe(gid);
+      expect(claim.node.groups.owners.get(claim.upper)).toBe(gid);
       expect(claim.record.base?.layers).toEqual(layers);
     }
-    expect(claim.node.givings).toEqual(["give 7", "give 8", "give 7"]);
+    expect(claim.node.groups.events).toEqual(["give 7", "give 8", "give 7"]);
   });
 
   it.each([
@@ -138,7 +138,7 @@ describe("stageClaim() for pods of a group", () => {
     const claim = await Claim.create(parameters);
     await claim.stage("7");
     expect(claim.record.group).toEqual({ gid: 7, layers: [], isApplied: true });
-    expect(claim.node.givings).toEqual(["give 7"]);
+    expect(claim.node.groups.events).toEqual(["give 7"]);
   });
 
   it("answers pending while the base is made over, and the next call has it", async () => {
@@ -227,7 +227,7 @@ describe("deleteClaim() of a claim of a group", () => {
     await claim.stage("7");
     await claim.unstage();
     await deleteClaim(claim.deps, { volumeId: claim.volumeId, secrets: new Map() }, call);
-    expect(claim.node.givings).toEqual(["give 7", `take 7 over ${layers.length}`]);
+    expect(claim.node.groups.events).toEqual(["give 7", `take 7 over ${layers.length}`]);
     expect([claim.node.packs.length, claim.node.pushes.length]).toEqual([1, 1]);
   });
 });
@@ -251,7 +251,7 @@ describe("a stop after each step of a claim that two groups use", () => {
         await claim.unpublish("a");
         await claim.publish("b", "8");
         expect(await claim.lower()).toEqual(grouped(8));
-        expect(node.groups.get(claim.upper)).toBe(8);
+        expect(node.groups.owners.get(claim.upper)).toBe(8);
         await end(claim);
       };
       const deps = await node.startClaims();
@@ -274,7 +274,7 @@ describe("a stop after each step of a claim that two groups use", () => {
         await end(claim);
       }
       expect(again.claims.all.size, `after ${stop} effects`).toBe(0);
-      expect(node.groups.size, `after ${stop} effects`).toBe(0);
+      expect(node.groups.owners.size, `after ${stop} effects`).toBe(0);
       expect(await node.mounts.list()).toEqual([]);
       if (isDone) {
         expect(stop).toBeGreaterThan(30);

@@ -1,30 +1,22 @@
 // The group (fsGroup) of a claim's pods: its base made over for it, and what was written before made the group's too.
-import type { Given } from "../archive/group-tree.ts";
+import type { GroupTrees } from "../archive/group-tree.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
-import type { GroupedLayers, LeasedLayers } from "../trees/grouped-layers.ts";
+import type { GroupedLayers } from "../trees/grouped-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { placesOf } from "./claim-disk.ts";
+import { makeOver } from "./make-over.ts";
 import { waitFor } from "./patience.ts";
 import type { Call } from "./requests.ts";
 import { isMounted } from "./target.ts";
 import type { Unmounts } from "./unmounts.ts";
 
-/** What is done to directories for a group, as lib/archive does it. */
-export type GroupTrees = {
-  /** Whether a volume whose root this directory is needs nothing done for the group. */
-  readonly isGroups: (root: string, gid: number) => boolean;
-  /** All in the directory is the group's. */
-  readonly give: (root: string, gid: number) => Promise<void>;
-  /** What stands over the base is as it was before, but for what pods changed. */
-  readonly take: (given: Given) => Promise<void>;
-};
-
-export type GroupDeps = ClaimDeps & {
+export type GroupPorts = {
   readonly groupedLayers: Pick<GroupedLayers, "lease">;
   readonly groupTrees: GroupTrees;
-  readonly unmounts: Unmounts;
 };
+
+export type GroupDeps = ClaimDeps & GroupPorts & { readonly unmounts: Unmounts };
 
 /** What pods are to find: the group that a call names, or without one the group that the claim has already. */
 export type GroupWish = { readonly gid: number | undefined; readonly call: Call };
@@ -53,7 +45,8 @@ export async function ensureGroup(
   const isDone = isForPods(deps, record, gid);
   if (isDone && record.group === undefined) return record;
   // Also where it is done: a power loss may have taken them.
-  using grouped = await makeOver(deps, record, gid, call);
+  const layers = record.settings.layout === "copy" ? [] : (record.base?.layers ?? []);
+  using grouped = await makeOver(deps, { volumeId: record.volumeId, layers, gid }, call);
   if (isDone) return record;
   await leaveStage(deps, record, call);
   const group = { gid, layers: grouped.layers };
@@ -71,17 +64,6 @@ async function leaveStage(deps: GroupDeps, { volumeId, stage }: ClaimRecord, cal
   const words = () => `Unmounting the volume "${volumeId}" to mount it for pods of another group`;
   while (await isMounted(deps, stage.path))
     await waitFor(deps.clock, call, words, () => deps.unmounts.join(volumeId, stage.path));
-}
-
-async function makeOver(
-  { groupedLayers, clock }: GroupDeps,
-  { volumeId, base, settings }: ClaimRecord,
-  gid: number,
-  call: Call,
-): Promise<LeasedLayers> {
-  const layers = settings.layout === "copy" ? [] : (base?.layers ?? []);
-  const words = () => `Making the base of the volume "${volumeId}" over for the group ${gid}`;
-  return await waitFor(clock, call, words, () => groupedLayers.lease(layers, gid));
 }
 
 /**

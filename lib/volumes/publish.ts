@@ -6,6 +6,7 @@ import type { Platform } from "../core/platform.ts";
 import { formatProgress } from "../core/progress.ts";
 import { type InlineRecord, recordName } from "../core/record.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
+import { parseGroup } from "../core/volume-group.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import type { RegistrySettings } from "../settings/registries.ts";
 import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
@@ -15,14 +16,14 @@ import { mountTree } from "./mount-tree.ts";
 import { type Clock, waitFor } from "./patience.ts";
 import { checkPublish, refuseReader } from "./publish-request.ts";
 import type { Call, PublishRequest } from "./requests.ts";
-import { discardScratch, mountScratch, recordScratch, type ScratchDeps } from "./scratch.ts";
+import { discardScratch, publishScratch, type ScratchDeps } from "./scratch.ts";
 import { checkTarget, clearTarget, isMounted, type TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
 export type PublishDeps = TargetDeps &
   ScratchDeps & {
     readonly turns: Turns;
-    readonly trees: Pick<Trees, "lease" | "hold" | "letGo" | "sizeOf">;
+    readonly trees: Pick<Trees, "lease" | "contents" | "hold" | "letGo" | "sizeOf">;
     readonly keyring: Keyring;
     readonly clock: Clock;
     readonly platform: Platform;
@@ -40,6 +41,7 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
   checkPublish(request);
   const settings = parseVolume(request.attributes, deps);
   if (settings.scratch !== undefined) refuseReader(request);
+  const gid = parseGroup(request.capability.mountGroup);
   const wanted = toRecord(request);
   using _turn = deps.turns.take(request.volumeId);
   const existing = deps.records.of(request.volumeId);
@@ -59,7 +61,9 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
       treeKey: tree.key,
       boot: deps.files.bootId(),
     };
-    await recordAndMount(deps, { record, settings, known }, tree);
+    const { scratch, layout } = settings;
+    if (scratch === undefined) await recordAndMount(deps, record, tree);
+    else await publishScratch(deps, { record, known, layout, settings: scratch, gid }, tree, call);
     for (const note of tree.notes) deps.log.warn(note, { volume: request.volumeId });
   } catch (error) {
     if (!call.signal.aborted && !goesOn(error, known)) await undo(deps, wanted);
@@ -129,21 +133,12 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
   );
 }
 
-type Recorded = Pick<Sought, "settings" | "known"> & { readonly record: InlineRecord };
-
 /** The Record before the mount it describes, so that a crash in between leaves a Record, never a mount without one. */
-async function recordAndMount(deps: PublishDeps, made: Recorded, tree: LeasedTree): Promise<void> {
-  const { record, settings, known } = made;
-  const { scratch, layout } = settings;
+async function recordAndMount(deps: PublishDeps, record: InlineRecord, tree: LeasedTree): Promise<void> {
   deps.trees.hold(recordName(record.volumeId, record.target), [tree.key, ...tree.layerIds]);
-  if (scratch === undefined) {
-    await deps.records.write(record);
-    await deps.files.makeDirectory(record.target, { mode: 0o750 });
-    return await mountTree(deps.mounts, deps.view, tree.layers, record.target);
-  }
-  const recorded = await recordScratch(deps, record, scratch, known);
-  const baseBytes = deps.trees.sizeOf(tree.key)?.bytes ?? 0;
-  await mountScratch(deps, recorded, { layout, settings: scratch, below: tree.layers, baseBytes });
+  await deps.records.write(record);
+  await deps.files.makeDirectory(record.target, { mode: 0o750 });
+  await mountTree(deps.mounts, deps.view, tree.layers, record.target);
 }
 
 /** Nothing of this publish is left: the kubelet need not call unpublish after a refusal. */

@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
+import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import { groupedLayerId } from "../core/layer-id.ts";
 import { recordName } from "../core/record.ts";
 import { createClaim } from "./create-claim.ts";
 import { publish } from "./publish.ts";
@@ -12,6 +14,8 @@ import { unpublish } from "./unpublish.ts";
 const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
 const published = { records: 1, mounts: 1, directory: true, scratches: 1, limits: 1 };
 const nothing = { records: 0, mounts: 0, directory: false, scratches: 0, limits: 0 };
+
+const capability = { access: "mount", mode: "single-node-writer", fsType: "", mountFlags: [] } as const;
 
 /** A pod's inline volume that it may write to. */
 async function writable(
@@ -44,6 +48,44 @@ describe("publish() of a writable volume", () => {
     expect(await node.quotas.readProject(placeOf(request))).toBe(1000);
     expect(await node.quotas.list()).toMatchObject([{ limits: { bytes: 64 * 2 ** 20, inodes: 100 } }]);
     expect(await node.remains(request.target)).toEqual(published);
+  });
+
+  it("stands on the artifact made over for the group of its pod, and is the group's to write", async () => {
+    const node = new TestNode();
+    node.layers = severalLayers;
+    const request = await writable(node, {}, { capability: { ...capability, mountGroup: "7" } });
+    await publish(await node.start(), request, call);
+    const grouped = severalLayers.map((layer) => groupedLayerId(digestOf(layer), 7));
+    const [mount] = await node.mounts.at(request.target);
+    expect(mount?.options.split(",").slice(0, 3)).toEqual(grouped.map((layer) => `lowerdir+=${layer}`));
+    expect(node.groups.owners).toEqual(new Map([[`${placeOf(request)}/upper`, 7]]));
+    expect(node.held.get(recordName(request.volumeId, request.target))).toEqual(
+      expect.arrayContaining(grouped),
+    );
+    expect([node.leases, node.groups.leases]).toEqual([0, 0]);
+    // What is recorded is held again by the next start.
+    const again = await node.start();
+    const record = again.records.at(request.volumeId, request.target);
+    expect(record?.grouped).toEqual(grouped.toReversed());
+    await unpublish(again, request);
+    expect(await node.remains(request.target)).toEqual(nothing);
+  });
+
+  it("gives a copy to the group of its pod, and makes no layer over for it", async () => {
+    const node = new TestNode();
+    node.layers = severalLayers;
+    const said = { layout: "copy" };
+    const request = await writable(node, said, { capability: { ...capability, mountGroup: "7" } });
+    await publish(await node.start(), request, call);
+    expect(node.groups.events).toEqual(["give 7"]);
+    expect(node.groups.made.size).toBe(0);
+  });
+
+  it("refuses what is no group, and leaves nothing", async () => {
+    const node = new TestNode();
+    const request = await writable(node, {}, { capability: { ...capability, mountGroup: "staff" } });
+    await expect(publish(await node.start(), request, call)).rejects.toEqual(being("invalid"));
+    expect(await node.remains(request.target)).toEqual(nothing);
   });
 
   it("binds a copy of the artifact where that is asked, made of its layers", async () => {

@@ -1,17 +1,25 @@
 // What a writable inline volume has to itself: one directory in one project, thrown away with it.
 import type { Filling } from "../archive/start-upper.ts";
+import type { Digest } from "../core/digest.ts";
 import { formatBytes } from "../core/quantity.ts";
-import { type InlineRecord, recordName } from "../core/record.ts";
+import { type InlineRecord, recordName, rootsOfInline } from "../core/record.ts";
 import type { Log } from "../host/log.ts";
 import type { ScratchSettings } from "../settings/scratch.ts";
+import type { LeasedTree, Trees } from "../trees/trees.ts";
 import { type ClaimDiskDeps, placesAt } from "./claim-disk.ts";
+import type { GroupPorts } from "./claim-group.ts";
 import { fitting } from "./fitting.ts";
+import { type MakeOverDeps, makeOver } from "./make-over.ts";
 import type { ViewSettings } from "./mount-tree.ts";
 import { mountWritable, type WritableDeps } from "./mount-writable.ts";
 import type { Records } from "./records.ts";
+import type { Call } from "./requests.ts";
 
 export type ScratchDeps = ClaimDiskDeps &
-  WritableDeps & {
+  WritableDeps &
+  GroupPorts &
+  MakeOverDeps & {
+    readonly trees: Pick<Trees, "contents" | "hold" | "sizeOf">;
     readonly records: Records;
     readonly view: ViewSettings;
     readonly log: Log;
@@ -19,11 +27,64 @@ export type ScratchDeps = ClaimDiskDeps &
     readonly fillUpper: (filling: Filling, below: readonly string[]) => Promise<void>;
   };
 
+/** A volume that is to be written to. */
+export type Scratch = {
+  readonly record: InlineRecord;
+  /** Its Record of before. */
+  readonly known: InlineRecord | undefined;
+  readonly layout: Filling["layout"];
+  readonly settings: ScratchSettings;
+  /** The group of its pod. */
+  readonly gid: number | undefined;
+};
+
 /**
- * The Record is there, with a project nobody else has. What was written before goes on where `known` is of this boot and
- * of the same Tree; else it is gone: an upper is never mounted over another base.
+ * The volume is recorded, and at its target to be written to. What was written before goes on where the Record of before
+ * is of this boot and over the same Layers; else it is gone: an upper is never mounted over another base. Failures:
+ * `pending` while its base is made over for a group, `out-of-range` for a base that a copy cannot hold, `full`.
  */
-export async function recordScratch(
+export async function publishScratch(
+  deps: ScratchDeps,
+  scratch: Scratch,
+  tree: LeasedTree,
+  call: Call,
+): Promise<void> {
+  const { record, known, settings } = scratch;
+  using base = await leaseBase(deps, scratch, tree, call);
+  const { grouped } = base;
+  const name = recordName(record.volumeId, record.target);
+  deps.trees.hold(name, [tree.key, ...tree.layerIds, ...(grouped ?? [])]);
+  const wanted = grouped === undefined ? record : { ...record, grouped };
+  const recorded = await recordScratch(deps, wanted, settings, known);
+  const baseBytes = deps.trees.sizeOf(tree.key)?.bytes ?? 0;
+  await mountScratch(deps, { ...scratch, record: recorded }, { below: base.below, baseBytes });
+}
+
+type Base = Disposable & {
+  /** Topmost first. */
+  readonly below: readonly string[];
+  readonly grouped?: readonly Digest[];
+};
+
+/** What it stands on, for pods of a group where there is one; kept until it is disposed of. */
+async function leaseBase(
+  deps: ScratchDeps,
+  { record: { volumeId }, layout, gid }: Scratch,
+  tree: LeasedTree,
+  call: Call,
+): Promise<Base> {
+  const [top] = tree.layers;
+  const asItIs = gid === undefined || top === undefined || deps.groupTrees.isGroups(top, gid);
+  // A copy is its pod's own, and given to the group itself.
+  if (asItIs || layout === "copy") return { below: tree.layers, [Symbol.dispose]: () => undefined };
+  const made = await makeOver(deps, { volumeId, layers: tree.layerIds.toReversed(), gid }, call);
+  const below = deps.trees.contents(made.layers);
+  if (below === undefined) throw new Error("layers were made over, and are not here");
+  return { below, grouped: made.layers, [Symbol.dispose]: () => made[Symbol.dispose]() };
+}
+
+/** The Record is there, with a project nobody else has. */
+async function recordScratch(
   deps: ScratchDeps,
   record: InlineRecord,
   { bytes, inodes }: ScratchSettings,
@@ -32,7 +93,8 @@ export async function recordScratch(
   const { limits, records, log } = deps;
   if (known?.scratch !== undefined) {
     const again = { ...record, scratch: known.scratch };
-    if (known.boot === record.boot && known.treeKey === record.treeKey) return await written(deps, again);
+    const isSame = rootsOfInline(known).join() === rootsOfInline(record).join();
+    if (isSame && known.boot === record.boot) return await written(deps, again);
     await discardScratch(deps, known);
   }
   if (!limits.areEnforced) {
@@ -51,19 +113,12 @@ async function written({ records }: ScratchDeps, record: InlineRecord): Promise<
   return record;
 }
 
-export type Start = {
-  readonly layout: Filling["layout"];
-  readonly settings: ScratchSettings;
-  /** Topmost first. */
-  readonly below: readonly string[];
-  /** What those hold together. */
-  readonly baseBytes: number;
-};
-
-/** The volume is at its target, to be written to. Failures: `out-of-range` for a base that a copy cannot hold, `full`. */
-export async function mountScratch(deps: ScratchDeps, record: InlineRecord, start: Start): Promise<void> {
+async function mountScratch(
+  deps: ScratchDeps,
+  { record, layout, settings, gid }: Scratch,
+  { below, baseBytes }: Pick<Base, "below"> & { readonly baseBytes: number },
+): Promise<void> {
   const { volumeId, target, scratch } = record;
-  const { layout, below, settings, baseBytes } = start;
   const places = placesAt(deps.root, recordName(volumeId, target));
   await deps.files.makeDirectory(places.directory, { mode: 0o700 });
   if (scratch !== undefined) await deps.limits.apply(places.directory, scratch.project, scratch);
@@ -71,6 +126,8 @@ export async function mountScratch(deps: ScratchDeps, record: InlineRecord, star
   await fitting(deps, { volumeId, layout, baseBytes, bytes: settings.bytes }, () =>
     deps.fillUpper(filling, below),
   );
+  if (gid !== undefined && !deps.groupTrees.isGroups(places.upper, gid))
+    await deps.groupTrees.give(places.upper, gid);
   await deps.files.makeDirectory(target, { mode: 0o750 });
   // Nobody has it after a crash, so nothing of it need ever reach the disk.
   await mountWritable(deps, deps.view, { places, layout, below, isVolatile: true }, target);

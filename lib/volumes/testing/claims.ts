@@ -1,10 +1,8 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
 import { type Digest, digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
-import { groupedLayerId } from "../../core/layer-id.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { FetchedTag } from "../../registry/reader.ts";
-import type { LeasedLayers } from "../../trees/grouped-layers.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
@@ -33,9 +31,10 @@ export class ClaimNode extends TestNode {
   layerBytes = 0;
   pendingBytes = 2 ** 30;
   readonly adopted = new Set<string>();
-  /** Whose each directory is, where it was given to a group, and what happened to it. */
-  readonly groups = new Map<string, number>();
-  readonly givings: string[] = [];
+
+  override isHere(id: Digest): boolean {
+    return this.adopted.has(id) || super.isHere(id);
+  }
 
   // oxlint-disable-next-line max-lines-per-function -- one literal that lists every port a claim leans on
   async startClaims(): Promise<CreateDeps & DeleteDeps & UseDeps> {
@@ -77,7 +76,7 @@ export class ClaimNode extends TestNode {
       trees: {
         ...inline.trees,
         fetchTag: async () => await this.#fetchTag(),
-        contents: (layers) => (layers.every((id) => this.#isHere(id)) ? layers.toReversed() : undefined),
+        contents: (layers) => (layers.every((id) => this.isHere(id)) ? layers.toReversed() : undefined),
         collectableBytes: () => 0,
         collect: async () => undefined,
       },
@@ -89,21 +88,7 @@ export class ClaimNode extends TestNode {
           this.adopted.add(id);
         },
       },
-      groupedLayers: { lease: (layers, gid) => this.#leaseGrouped(layers, gid) },
-      groupTrees: {
-        isGroups: (at, gid) => this.groups.get(at) === gid,
-        give: async (at, gid) => {
-          // An effect, after which it may stop.
-          await files.writeAtomically(`${at}/given`, Buffer.from(`${gid}`), { durable: false });
-          this.groups.set(at, gid);
-          this.givings.push(`give ${gid}`);
-        },
-        take: async ({ upper, below, gid }) => {
-          await files.removeFile(`${upper}/given`);
-          this.groups.delete(upper);
-          this.givings.push(`take ${gid} over ${below.length}`);
-        },
-      },
+      ...this.groups.ports(files),
       fill: async (record) => await files.makeDirectory(placesOf(root, record).upper),
       pack: async (record) => {
         this.packs.push(record.volumeId);
@@ -123,18 +108,6 @@ export class ClaimNode extends TestNode {
         return pushed;
       },
     };
-  }
-
-  /** What the registry's Tree is made of is here once it was leased. */
-  #isHere(id: Digest): boolean {
-    return this.adopted.has(id) || this.layers.some((layer) => digestOf(layer) === id);
-  }
-
-  async #leaseGrouped(layers: readonly Digest[], gid: number): Promise<LeasedLayers> {
-    const grouped = layers.map((layer) => groupedLayerId(layer, gid));
-    for (const id of grouped) this.adopted.add(id);
-    this.leases++;
-    return { layers: grouped, [Symbol.dispose]: () => void this.leases-- };
   }
 
   async #fetchTag(): Promise<FetchedTag> {

@@ -1,6 +1,6 @@
 // A node in memory: its files, mounts, Records and a store of one Tree, which can be stopped after any effect.
 import type { Filling } from "../../archive/start-upper.ts";
-import { digestOf } from "../../core/digest.ts";
+import { type Digest, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Reference } from "../../core/reference.ts";
 import { MemoryFiles } from "../../host/files.fake.ts";
@@ -20,6 +20,7 @@ import type { PublishRequest } from "../requests.ts";
 import { Strays } from "../strays.ts";
 import { openTurns } from "../turns.ts";
 import type { UseDeps } from "../use.ts";
+import { MemoryGroups } from "./groups.ts";
 
 export const root = "/var/lib/larder";
 const pods = "/var/lib/kubelet/pods";
@@ -88,6 +89,7 @@ export class TestNode {
   /** Whether the node has them. */
   hasQuotas = true;
   now = 1_700_000_000_000;
+  readonly groups = new MemoryGroups();
   readonly filled: Filling[] = [];
   fill: () => Promise<void> = async () => undefined;
   readonly held = new Map<string, readonly string[]>();
@@ -130,13 +132,20 @@ export class TestNode {
       log: this.log.log,
       turns: openTurns(),
       ...said,
+      ...this.groups.ports(files),
       trees: {
+        contents: (layers) => (layers.every((id) => this.isHere(id)) ? layers.toReversed() : undefined),
         lease: (request) => this.#lease(request),
         sizeOf: () => ({ bytes: 5 * 2 ** 30, inodes: 65_000 }),
         hold: (holder, roots) => void this.held.set(holder, roots),
         letGo: (holder) => void this.held.delete(holder),
       },
     };
+  }
+
+  /** What the Tree is made of is here once it was leased, and what was made over. */
+  isHere(id: Digest): boolean {
+    return this.groups.made.has(id) || this.layers.some((layer) => digestOf(layer) === id);
   }
 
   /** What is there of volumes: for holding one end against another. */

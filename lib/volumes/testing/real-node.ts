@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { tool } from "../../../testing/tool.ts";
-import { giveTreeToGroup, isGroups, takeTreeFromGroup } from "../../archive/group-tree.ts";
+import { groupTrees } from "../../archive/group-tree.ts";
 import { openPacker } from "../../archive/packer.ts";
 import { fillUpper } from "../../archive/start-upper.ts";
 import { openUnpacker } from "../../archive/unpacker.ts";
@@ -82,7 +82,7 @@ export class RealNode implements AsyncDisposable {
     return {
       ...deps,
       groupedLayers: trees.groupedLayers,
-      groupTrees: { isGroups, give: giveTreeToGroup, take: takeTreeFromGroup },
+      groupTrees,
       fill: async (record: ClaimRecord, below: readonly string[]) => {
         const { settings: wishes } = record;
         const filling = { upper: placesOf(this.root, record).upper, layout: wishes.layout, wishes };
