@@ -9,8 +9,9 @@ import { OPAQUE_XATTR, OPAQUE_YES } from "./overlay-marks.ts";
 import { PathCursor } from "./path-cursor.ts";
 import { readTrims, type Trim } from "./trim-journal.ts";
 
-/** How many steps are done before others get their turn. */
+/** How many steps are taken before others get their turn, and for how long: each may wait for the disk. */
 const SLICE = 64;
+const SLICE_MS = 2;
 
 /**
  * `layer` is what packDelta() packed as an upper, `journal` the directory it packed into. Afterwards the Layer shows
@@ -21,8 +22,12 @@ const SLICE = 64;
 export async function trimLayer(layer: string, journal: string): Promise<void> {
   using cursor = new PathCursor(Directory.open(layer));
   let steps = 0;
+  let sinceMs = performance.now();
   for (const trim of readTrims(journal)) {
-    if (++steps % SLICE === 0) await setImmediate();
+    if (++steps % SLICE === 0 || performance.now() - sinceMs >= SLICE_MS) {
+      await setImmediate();
+      sinceMs = performance.now();
+    }
     try {
       apply(cursor, trim);
     } catch (error) {
