@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { tool } from "../testing/tool.ts";
 import { type CsiClient, openCsi } from "./client.ts";
 import { mountsUnder } from "./mounts.ts";
 
@@ -50,11 +51,9 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
   const places = placesIn(folder);
   for (const place of [places.root, path.dirname(places.socket), places.pods])
     await mkdir(place, { recursive: true });
-  await writeFile(
-    places.config,
-    // Without a pool, which would take its share of the disk for every test.
-    JSON.stringify({ metrics: { address: "127.0.0.1:0" }, quota: "off", ...options.settings }),
-  );
+  // Without a pool, which would take its share of the disk for every test.
+  const usual = { metrics: { address: "127.0.0.1:0" }, quota: "off", oras: await tool("oras") };
+  await writeFile(places.config, JSON.stringify({ ...usual, ...options.settings }));
   const child = start(places, options);
   const log: string[] = [];
   const ended = once(child, "exit").then(([status]) => status as number | null);
