@@ -219,6 +219,20 @@ describe("publishClaim()", () => {
     await expect(publishClaim(deps, { ...two, readOnly: false }, call)).rejects.toEqual(being("conflict"));
   });
 
+  it.each(["single-node-reader-only", "multi-node-reader-only"] as const)(
+    "shows it read-only to readers by access mode, %s, whatever the call says",
+    async (mode) => {
+      const node = new ClaimNode();
+      const deps = await node.startClaims();
+      const { volumeId } = await createClaim(deps, createRequest());
+      await stageClaim(deps, stageRequest(volumeId), call);
+      const target = await targetRequest(node, volumeId);
+      const reading = { ...target, capability: { ...target.capability, mode } };
+      await publishClaim(deps, reading, call);
+      expect((await node.mounts.at(target.target)).map(({ readOnly }) => readOnly)).toEqual([true]);
+    },
+  );
+
   it("refuses a second target of a ReadWriteOncePod claim", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

@@ -332,6 +332,26 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     }
   });
 
+  it("leaves a head that outgrew max-size alone, says so, and starts the next claim empty and free to move the key", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const small = { "max-size": "100Ki" };
+    const before = await manifestOf("main");
+    const claim = await begin(node, deps, "two", small);
+    expect(listOf(claim.upper)).toEqual([]);
+    expect(claim.record.base).toMatchObject({ origin: "empty", layers: [], isTainted: false });
+    expect(node.log.lines.some(({ message }) => message.includes("more than its max-size of 100 KiB"))).toBe(
+      true,
+    );
+    expect(await manifestOf("main")).toEqual(before);
+    writeFileSync(path.join(claim.upper, "anew"), "anew");
+    await claim.unstage();
+    await claim.delete();
+    const next = await begin(node, deps, "three", small);
+    expect(listOf(await next.show())).toEqual(["anew"]);
+  });
+
   it("makes a chain that grew too deep one layer", async () => {
     const node = newNode({ chainMax: 2 });
     const deps = await node.start();
