@@ -14,6 +14,8 @@ export type ClaimRequest = {
   readonly bytes?: number;
   /** `SINGLE_NODE_WRITER`, unless it is said. */
   readonly mode?: string;
+  /** The fsGroup of its pods. */
+  readonly group?: string;
 };
 
 type Publishing = {
@@ -37,13 +39,14 @@ export class ClaimCalls {
   readonly #node: Node;
   readonly #request: ClaimRequest;
   id = "";
-  /** The fsGroup of the pods that it is staged and published for; none by default. */
-  group = "";
+  /** The fsGroup of the pods that it is staged and published for. */
+  group: string;
   context: Readonly<Record<string, string>> = {};
 
   constructor(node: Node, request: ClaimRequest) {
     this.#node = node;
     this.#request = request;
+    this.group = request.group ?? "";
   }
 
   async create(options?: CallOptions): Promise<Reply> {

@@ -1,5 +1,5 @@
 // Claims under a plugin that is killed at each of its effects: the same call finishes, and nothing is lost, doubled or left.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { tool } from "../testing/tool.ts";
@@ -167,17 +167,25 @@ describe("a kill at every effect", { timeout }, () => {
   );
 });
 
-describe("a kill at every effect of DeleteVolume", { timeout }, () => {
-  const cached = (key: string): ClaimRequest => ({
-    name: key,
-    parameters: {
-      repository: `${node.registry.host}/caches/\${cache}`,
-      cache: "m2",
-      key,
-      when: "always",
-    },
-  });
+/** A claim of a key of its own. */
+const cached = (key: string): ClaimRequest => ({
+  name: key,
+  parameters: {
+    repository: `${node.registry.host}/caches/\${cache}`,
+    cache: "m2",
+    key,
+    when: "always",
+  },
+});
 
+/** What the key means before: one file that root wrote. */
+async function putBase(key: string): Promise<void> {
+  const first = new ClaimCalls(node, { ...cached(key), name: `first-${key}` });
+  await first.runPod((at) => writeFile(path.join(at, "base"), "of the base"));
+  await first.deleteAtLast();
+}
+
+describe("a kill at every effect of DeleteVolume", { timeout }, () => {
   /** Its versions, and what its moving tag means. */
   const versionsOf = (key: string) => {
     const tags = node.registry.pushes.tags().filter((tag) => tag.startsWith(`${key}.`));
@@ -202,13 +210,8 @@ describe("a kill at every effect of DeleteVolume", { timeout }, () => {
   it("in a compaction leaves one version of one layer, which the key means and everybody can have", async () => {
     await node.restart({ chain: { max: 1 } });
     const keys: string[] = [];
-    const before = async (key: string) => {
-      const first = new ClaimCalls(node, { ...cached(key), name: `first-${key}` });
-      await first.runPod((at) => writeFile(path.join(at, "base"), "of the base"));
-      await first.deleteAtLast();
-    };
     const effects = "^(packMerged|push (manifest|registered)|rename|syncFilesystem)$";
-    await killInEach("delete", { request: cached, before, effects }, async () => {
+    await killInEach("delete", { request: cached, before: putBase, effects }, async () => {
       const key = `delete-${keys.length}`;
       keys.push(key);
       expect(versionsOf(key).tags, key).toHaveLength(2);
@@ -230,4 +233,51 @@ describe("a kill at every effect of DeleteVolume", { timeout }, () => {
       }
     await expectNoClaims();
   }
+});
+
+describe("a kill at every effect of a claim whose pods have a group", { timeout }, () => {
+  const ofGroup: Kills = {
+    request: (key) => ({ ...cached(key), group: "7000" }),
+    before: putBase,
+    effects: "^(layer .*|writeAtomically|rename|syncFilesystem|overlay|packDelta)$",
+  };
+  const groupOf = async (at: string) => (await stat(at)).gid;
+
+  /** Without a group, all that the keys mean is root's again. */
+  async function expectRoots(names: readonly string[], keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      const next = new ClaimCalls(node, { ...cached(key), name: `next-${key}` });
+      await next.runPod(async (at) => {
+        for (const name of ["", ...names])
+          expect(await groupOf(path.join(at, name)), `${key}/${name}`).toBe(0);
+      });
+      await next.deleteAtLast();
+    }
+    await expectNoClaims();
+  }
+
+  it("at its stage leaves a base that is made over whole, and theirs", async () => {
+    const keys: string[] = [];
+    await killInEach("stage", ofGroup, async (life) => {
+      keys.push(`stage-${keys.length}`);
+      expect(await mountsUnder(life.claim.staging)).toHaveLength(1);
+      await life.phases.publish();
+      const at = await life.claim.target("user");
+      for (const name of ["", "base"]) expect(await groupOf(path.join(at, name))).toBe(7000);
+      await life.after("expand");
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(6);
+    await expectRoots(["base"], keys);
+  });
+
+  it("at its write-back leaves nothing of the group in what is pushed", async () => {
+    const keys: string[] = [];
+    await killInEach("delete", ofGroup, async () => {
+      keys.push(`delete-${keys.length}`);
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(5);
+    await expectRoots(["base", "early"], keys);
+  });
 });

@@ -25,9 +25,8 @@ const newNode = async (): Promise<Plugin> => open.use(await openClaimPlugin());
 
 function cached(plugin: Plugin, name: string, group = ""): ClaimCalls {
   const repository = `${registry.host}/caches/\${cache}`;
-  const claim = new ClaimCalls({ plugin }, { name, parameters: { repository, cache: "m2", when: "always" } });
-  claim.group = group;
-  return claim;
+  const parameters = { repository, cache: "m2", when: "always" };
+  return new ClaimCalls({ plugin }, { name, parameters, group });
 }
 
 /** What a container does that runs as a user of its own, with the pod's fsGroup among its groups. */
