@@ -18,6 +18,7 @@ import { LayerUse } from "../lib/volumes/layer-use.ts";
 import { LetIn } from "../lib/volumes/let-in.ts";
 import type { Limits } from "../lib/volumes/limits.ts";
 import { modifyClaim } from "../lib/volumes/modify-claim.ts";
+import type { Occupants } from "../lib/volumes/occupants.ts";
 import type { PackedClaim } from "../lib/volumes/pack-claim.ts";
 import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
 import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
@@ -40,6 +41,7 @@ export type ClaimParts = {
   readonly strays: Strays;
   /** Those of inline volumes too: an id is one volume, whatever it is. */
   readonly turns: Turns;
+  readonly occupants: Occupants;
   readonly discard: (at: string) => Promise<void>;
 };
 

@@ -4,6 +4,7 @@ import { fillUpper } from "../lib/archive/start-upper.ts";
 import { isClaimId } from "../lib/core/claim-record.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
+import { openOccupants } from "../lib/volumes/occupants.ts";
 import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
 import type { Records } from "../lib/volumes/records.ts";
 import type { StageRequest } from "../lib/volumes/requests.ts";
@@ -17,15 +18,15 @@ import type { InlineJourneys, Journeys } from "./node.ts";
 /** What names the artifact of a volume that is no claim. */
 const REFERENCES = ["reference", "oras.artifact.reference"];
 
-type Parts = Omit<ClaimParts, "turns"> & { readonly records: Records };
+type Parts = Omit<ClaimParts, "turns" | "occupants"> & { readonly records: Records };
 
 export type AllJourneys = Journeys & ControllerJourneys & AsyncDisposable;
 
 /** Disposed, they leave write-backs for a later call to go on with. */
 export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys {
-  const turns = openTurns();
-  const claims = openClaims(settings, { ...parts, turns });
-  const inline = openInline(settings, { ...parts, turns });
+  const shared = { ...parts, turns: openTurns(), occupants: openOccupants(parts) };
+  const claims = openClaims(settings, shared);
+  const inline = openInline(settings, shared);
   const ofVolume = ({ volumeId }: { readonly volumeId: string }) => (isClaimId(volumeId) ? claims : inline);
   return {
     ...claims,
@@ -38,8 +39,8 @@ export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys 
   };
 }
 
-function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "turns">): InlineJourneys {
-  const { ports, records, limits, strays, discard, trees, turns } = parts;
+function openInline(settings: NodeSettings, parts: ClaimParts & Pick<Parts, "records">): InlineJourneys {
+  const { ports, records, limits, strays, discard, trees, turns, occupants } = parts;
   const { files, mounts, keyring, clock, log, platform } = ports;
   const deps: PublishDeps & StatsDeps = {
     files,
@@ -54,6 +55,7 @@ function openInline(settings: NodeSettings, parts: Parts & Pick<ClaimParts, "tur
     discard,
     trees,
     turns,
+    occupants,
     fillUpper,
     groupedLayers: trees.groupedLayers,
     groupTrees,

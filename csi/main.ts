@@ -1,6 +1,6 @@
 // The node plugin's entry: begins under the options it wants, runs the plugin, and ends with a status.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 
 /** The argument with which it only compiles. */
@@ -27,17 +27,34 @@ try {
 function beginFrugally(): void {
   if (process.env["NODE_COMPILE_CACHE"] !== undefined || process.execve === undefined) return;
   const cache = path.join(process.env["LARDER_ROOT"] ?? "/var/lib/larder", "compile");
+  const made = makeCache(cache);
   const options = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"];
   const env = {
     ...process.env,
     NODE_COMPILE_CACHE: cache,
+    ...(made === "impossible" ? { NODE_DISABLE_COMPILE_CACHE: "1" } : {}),
     UV_THREADPOOL_SIZE: process.env["UV_THREADPOOL_SIZE"] ?? "8",
   };
-  if (!existsSync(cache))
+  if (made === "new")
     spawnSync(process.execPath, [...options, import.meta.filename, COMPILE], {
       env,
       stdio: "ignore",
       timeout: 60_000,
     });
   process.execve(process.execPath, [process.execPath, ...options, ...process.argv.slice(1)], env);
+}
+
+/** By steps: where a file system takes no directories, such as under /proc, Node's own way goes round for ever. */
+function makeCache(cache: string): "new" | "there" | "impossible" {
+  let made: "new" | "there" = "new";
+  for (const directory of [path.dirname(cache), cache]) {
+    try {
+      mkdirSync(directory, { mode: 0o700 });
+      made = "new";
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return "impossible";
+      made = "there";
+    }
+  }
+  return made;
 }

@@ -7,7 +7,7 @@ import { orasCli } from "../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../testing/real-registry.ts";
 import { contentsOf } from "./contents.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
-import { refusalOf } from "./remains.ts";
+import { nothingLeft, refusalInTime, refusalOf } from "./remains.ts";
 import { podVolume, pullSecret } from "./volume.ts";
 
 const { username, password } = registryUser;
@@ -82,6 +82,27 @@ describe("a credential provider", () => {
     });
     expect(await refusalOf(volume.publish())).toMatchObject({ code: "UNAUTHENTICATED" });
     expect(plugin.log.join("\n")).not.toContain(password);
+  });
+
+  it("that hangs is waited for in words, call after call, and its answer is taken when it comes", async () => {
+    const go = path.join(folder, "go");
+    const script = `while [ ! -e ${go} ]; do sleep 0.1; done; echo "it has nothing" >&2; exit 3`;
+    const settings = await provider("hangs", script);
+    await using plugin = await openPlugin({ settings });
+    const volume = await podVolume(plugin, { attributes: { reference } });
+    try {
+      for (let again = 0; again < 2; again++) {
+        const { code, message } = await refusalInTime(volume, 2_000);
+        expect([code, message]).toEqual(["ABORTED", expect.stringContaining("credential providers")]);
+      }
+      // Nobody holds the volume meanwhile.
+      await volume.unpublish();
+    } finally {
+      await writeFile(go, "");
+    }
+    const { code, message } = await refusalOf(volume.publish());
+    expect([code, message]).toEqual(["UNAVAILABLE", expect.stringContaining('"hangs"')]);
+    await nothingLeft(plugin);
   });
 
   it("that fails is named, and no word of its own secret is told", async () => {

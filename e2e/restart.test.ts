@@ -206,6 +206,19 @@ describe("a start", () => {
     await plugin.client.call("Identity", "Probe");
   });
 
+  it.each(["/proc/larder", "/proc/1/larder"])(
+    "refuses the root %s, which takes nothing, in words",
+    async (root) => {
+      const other = {
+        folder: await mkdtemp(path.join(folder, "other-")),
+        environment: { LARDER_ROOT: root },
+      };
+      const { message } = await refusal(openPlugin(other));
+      expect(message).toContain("ended with 1");
+      expect(message).toContain(`Cannot make the directory "${root}": the file system there takes none`);
+    },
+  );
+
   it("takes the place of a socket whose plugin died", async () => {
     await plugin.kill();
     const stale = await lstat(plugin.socket);

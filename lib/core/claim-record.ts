@@ -9,8 +9,9 @@ import {
   readClaimTerms,
 } from "./claim-settings.ts";
 import { type Digest, digestOf, parseDigest } from "./digest.ts";
-import { Failure, isFailure } from "./failure.ts";
-import { type Fields, parseFields, type Refuse } from "./fields.ts";
+import { isFailure } from "./failure.ts";
+import type { Fields } from "./fields.ts";
+import { openRecord, VERSION } from "./record.ts";
 
 const baseOrigins = ["head", "local", "known", "restore", "from", "empty"] as const;
 
@@ -82,8 +83,6 @@ export type ClaimRecord = {
   readonly letGo?: string;
 };
 
-const VERSION = 1;
-
 /** One name is one volume, so that a call which is repeated finds what it made. */
 export function claimIdOf(name: string): string {
   return `claim-${createHash("sha256").update(name).digest("hex")}`;
@@ -127,22 +126,10 @@ export function formatClaimRecord(record: ClaimRecord): Uint8Array {
   return new TextEncoder().encode(`${text}\n`);
 }
 
-/**
- * The Record that a file holds; `name` is for the message.
- * Throws `corrupt` for what no release wrote, `unsupported` for what a newer one did.
- */
+/** The Record that a file holds. Failures as `openRecord` throws them. */
 export function parseClaimRecord(bytes: Uint8Array, name: string): ClaimRecord {
-  const refuse: Refuse = (why, reason = "corrupt") =>
-    new Failure(
-      reason === "invalid" ? "corrupt" : reason,
-      `Cannot read the record "${name}": ${why}; run the release that wrote it, or remove it with its volume`,
-    );
-  const fields = parseFields(bytes, refuse);
-  const version = fields.count("version");
-  if (version !== VERSION)
-    throw refuse(`its version is ${version}, and this release knows ${VERSION}`, "unsupported");
-  const kind = fields.text("kind");
-  if (kind !== "claim") throw refuse(`it is of the kind "${kind}", not a claim's`, "unsupported");
+  const kind = "claim";
+  const { fields, refuse } = openRecord(bytes, name, kind);
   try {
     return { kind, ...readMade(fields), ...readUse(fields), ...readEnd(fields) };
   } catch (error) {

@@ -28,7 +28,8 @@ export type InlineRecord = {
   readonly scratch?: { readonly bytes: number; readonly inodes: number; readonly project?: number };
 };
 
-const VERSION = 1;
+/** Of both kinds. */
+export const VERSION = 1;
 
 /** The file that holds the Record of a Volume at a target; ids are any text, so they are hashed. */
 export function recordName(volumeId: string, target: string): string {
@@ -50,10 +51,14 @@ export function formatRecord(record: InlineRecord): Uint8Array {
 }
 
 /**
- * The Record that a file holds; `name` is for the message.
- * Throws `corrupt` for what no release wrote, `unsupported` for what a newer one did.
+ * The fields of a Record of this kind, whichever it is; `name` is for the message. Throws `corrupt` for what no release
+ * wrote, and `unsupported` for what a newer one did; `refuse` makes such Failures of what is wrong with the fields.
  */
-export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
+export function openRecord(
+  bytes: Uint8Array,
+  name: string,
+  kind: string,
+): { readonly fields: Fields; readonly refuse: Refuse } {
   const refuse: Refuse = (why, reason = "corrupt") =>
     new Failure(
       reason === "invalid" ? "corrupt" : reason,
@@ -63,9 +68,16 @@ export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
   const version = fields.count("version");
   if (version !== VERSION)
     throw refuse(`its version is ${version}, and this release knows ${VERSION}`, "unsupported");
-  const kind = fields.text("kind");
-  if (kind !== "inline")
-    throw refuse(`it is of the kind "${kind}", which this release does not know`, "unsupported");
+  const found = fields.text("kind");
+  if (found !== kind)
+    throw refuse(`it is of the kind "${found}", which this release does not know there`, "unsupported");
+  return { fields, refuse };
+}
+
+/** The Record that a file holds. Failures as `openRecord` throws them. */
+export function parseRecord(bytes: Uint8Array, name: string): InlineRecord {
+  const kind = "inline";
+  const { fields } = openRecord(bytes, name, kind);
   const podUid = fields.optionalText("podUid");
   const scratch = fields.optionalObject("scratch");
   const grouped = fields.has("grouped") ? fields.texts("grouped").map(parseDigest) : undefined;

@@ -9,6 +9,7 @@ import {
   readdir,
   rename,
   rmdir,
+  stat,
   statfs,
   unlink,
 } from "node:fs/promises";
@@ -194,13 +195,25 @@ function kindOf(entry: { isFile(): boolean; isDirectory(): boolean; isSymbolicLi
   return entry.isSymbolicLink() ? "symlink" : "other";
 }
 
+/** Not by Node's own way, which goes round for ever where a file system takes no directories, such as under /proc. */
 async function makeAll(directory: string, mode: number): Promise<void> {
+  if (await isMade(directory, mode)) return;
+  await makeAll(path.dirname(directory), mode);
+  if (await isMade(directory, mode)) return;
+  throw new Failure(
+    "invalid",
+    `Cannot make the directory "${directory}": the file system there takes none; name a place on a disk`,
+  );
+}
+
+/** Whether it is there; false where its parent is missing, or seems to be. */
+async function isMade(directory: string, mode: number): Promise<boolean> {
   try {
-    await mkdir(bytesOf(directory), { recursive: true, mode });
-  } catch (error) {
-    // Node says so of a read-only file system, too: the system call itself knows better.
-    if (errorCode(error) !== "ENOENT" || path.dirname(directory) === directory) throw error;
-    await makeAll(path.dirname(directory), mode);
     await mkdir(bytesOf(directory), { mode });
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT" && path.dirname(directory) !== directory) return false;
+    if (errorCode(error) !== "EEXIST" || !(await stat(bytesOf(directory))).isDirectory()) throw error;
+    return true;
   }
 }

@@ -1,4 +1,4 @@
-// With whose credentials a claim asks a registry, and over which transport.
+// With whose credentials a volume asks a registry, and over which transport: its own word goes before the node's.
 import type { Access } from "../core/access.ts";
 import type { ClaimSettings } from "../core/claim-settings.ts";
 import { isFailure } from "../core/failure.ts";

@@ -6,6 +6,7 @@ import type { RegistrySettings } from "../settings/registries.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { ClaimDiskDeps } from "./claim-disk.ts";
 import type { ClaimRecords } from "./claim-records.ts";
+import type { Occupants } from "./occupants.ts";
 import type { Clock } from "./patience.ts";
 import type { TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
@@ -14,6 +15,7 @@ export type ClaimDeps = TargetDeps &
   ClaimDiskDeps & {
     readonly turns: Turns;
     readonly claims: ClaimRecords;
+    readonly occupants: Occupants;
     readonly trees: Pick<
       Trees,
       "lease" | "fetchTag" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo"

@@ -8,7 +8,7 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { ensureGroup, type GroupDeps, type GroupWish, isForPods } from "./claim-group.ts";
 import { mountClaim } from "./claim-mount.ts";
 import type { Call, PublishRequest, UnpublishRequest } from "./requests.ts";
-import { checkTarget, clearTarget, isMounted } from "./target.ts";
+import { checkTarget, clearTarget, isMounted, leaveTarget, refuseOccupied } from "./target.ts";
 
 /**
  * The claim is at the target when it resolves, read-only in the kernel where that was asked; safe to repeat. For pods of
@@ -22,6 +22,7 @@ export async function publishClaim(deps: GroupDeps, request: PublishRequest, cal
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
   const record = deps.claims.require(volumeId);
+  refuseOccupied(deps.occupants, volumeId, target);
   refuseSecondTarget(record, capability, target);
   const readOnly = request.readOnly || isReader(capability);
   const before = record.publications.find((publication) => publication.target === target);
@@ -78,7 +79,7 @@ function refuseOthers({ volumeId, publications, group }: ClaimRecord, target: st
 /** Neither mount nor directory is left at the target, nor is it in the Record. */
 export async function unpublishClaim(deps: ClaimDeps, { volumeId, target }: UnpublishRequest): Promise<void> {
   using _turn = deps.turns.take(volumeId);
-  await clearTarget(deps, target);
+  await leaveTarget(deps, volumeId, target);
   const record = deps.claims.find(volumeId);
   if (record?.publications.some((publication) => publication.target === target) === true) {
     await deps.claims.write(unpublished(record, target));

@@ -31,6 +31,79 @@ describe("publish()", () => {
     expect(mount?.options.split(",")).toEqual(severalLayers.map((layer) => `lowerdir+=${layer}`));
   });
 
+  it("labels an overlay with the context where there is one, and a single layer, which has the store's, with none", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const context = "system_u:object_r:container_file_t:s0";
+    const asked: (string | undefined)[] = [];
+    const mounts = Object.assign(Object.create(deps.mounts) as typeof deps.mounts, {
+      overlay: async (request: Parameters<typeof deps.mounts.overlay>[0]) => {
+        asked.push(request.context);
+        await deps.mounts.overlay(request);
+      },
+    });
+    const single = await podRequest(node);
+    await publish({ ...deps, mounts, view: { ...deps.view, context } }, single, call);
+    expect(asked).toEqual([]);
+    await unpublish(deps, single);
+    node.layers = severalLayers;
+    await publish({ ...deps, mounts, view: { ...deps.view, context } }, single, call);
+    await unpublish(deps, single);
+    await publish({ ...deps, mounts }, single, call);
+    expect(asked).toEqual([context, undefined]);
+  });
+
+  it("asks over the transport that the volume names, an explicit false as well", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const keyring = {
+      accessesFor: async ({ host, repository }: { host: string; repository: string }) => [
+        { host, repository, plainHttp: true, insecure: true },
+      ],
+    };
+    const said = [["plain-http", "false"] as const, ["insecure", "false"] as const];
+    const request = await podRequest(node);
+    const attributes = new Map([...request.attributes, ...said]);
+    await publish({ ...deps, keyring }, { ...request, attributes }, call);
+    expect(node.asked[0]?.accesses).toMatchObject([{ plainHttp: false, insecure: false }]);
+    await unpublish(deps, request);
+    await publish({ ...deps, keyring }, request, call);
+    expect(node.asked[1]?.accesses).toMatchObject([{ plainHttp: true, insecure: true }]);
+  });
+
+  it("says pending, and is free for the next call, while credentials are being asked for", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const request = await podRequest(node);
+    const asked = Promise.withResolvers<ReadonlyArray<{ host: string; repository: string }>>();
+    const keyring = { accessesFor: () => asked.promise };
+    const clock = { now: () => 0, pause: async () => undefined };
+    const hanging = { ...deps, keyring, clock };
+    for (let again = 0; again < 2; again++) {
+      const refused = publish(hanging, request, { ...call, deadline: 1_000 });
+      await expect(refused).rejects.toEqual(being("pending"));
+      await expect(refused).rejects.toThrow("r.example/a:v1: asking the node's credential providers");
+    }
+    expect(await node.remains(request.target)).toEqual(nothing);
+    asked.resolve([{ host: "r.example", repository: "a" }]);
+    await publish({ ...deps, keyring }, request, call);
+    expect(await node.remains(request.target)).toEqual(published);
+    expect(node.asked).toHaveLength(1);
+  });
+
+  it("at the target of another volume is a conflict, and that one's mount stays", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const request = await podRequest(node);
+    await publish(deps, request, call);
+    const before = await node.mounts.list();
+    await expect(publish(deps, { ...request, volumeId: "csi-2" }, call)).rejects.toThrow(
+      /"csi-2".*"csi-1" is there; unpublish that first/,
+    );
+    expect(await node.mounts.list()).toEqual(before);
+    expect(await node.remains(request.target)).toEqual(published);
+  });
+
   it("repeated, mounts nothing again and unmounts nothing, whatever the kubelet's own attributes say", async () => {
     const node = new TestNode();
     const deps = await node.start();
@@ -302,6 +375,20 @@ describe("unpublish()", () => {
     });
     await expect(unpublish({ ...deps, mounts: busy }, request)).rejects.toEqual(being("in-use"));
     expect(await node.remains(request.target)).toEqual(published);
+  });
+
+  it("of a volume at another's target leaves that one's mount and Record, and says so in the log", async () => {
+    const node = new TestNode();
+    const deps = await node.start();
+    const request = await podRequest(node);
+    await publish(deps, request, call);
+    await unpublish(deps, { volumeId: "csi-2", target: request.target });
+    expect(await node.remains(request.target)).toEqual(published);
+    expect(node.log.lines).toContainEqual(
+      expect.objectContaining({ level: "warn", volume: "csi-2", target: request.target, other: "csi-1" }),
+    );
+    await unpublish(deps, request);
+    expect(await node.remains(request.target)).toEqual(nothing);
   });
 
   it("never touches somebody else's mount or files", async () => {

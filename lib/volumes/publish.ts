@@ -12,12 +12,14 @@ import type { RegistrySettings } from "../settings/registries.ts";
 import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
 import type { Progress } from "../trees/pull-progress.ts";
 import type { LeasedTree, TreeRequest, Trees } from "../trees/trees.ts";
+import { accessesFor } from "./cache-access.ts";
 import { mountTree } from "./mount-tree.ts";
+import type { Occupants } from "./occupants.ts";
 import { type Clock, waitFor } from "./patience.ts";
 import { checkPublish, refuseReader } from "./publish-request.ts";
 import type { Call, PublishRequest } from "./requests.ts";
 import { discardScratch, publishScratch, type ScratchDeps } from "./scratch.ts";
-import { checkTarget, clearTarget, isMounted, type TargetDeps } from "./target.ts";
+import { checkTarget, clearTarget, isMounted, refuseOccupied, type TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
 export type PublishDeps = TargetDeps &
@@ -28,6 +30,7 @@ export type PublishDeps = TargetDeps &
     readonly clock: Clock;
     readonly platform: Platform;
     readonly registries: readonly RegistrySettings[];
+    readonly occupants: Occupants;
     readonly inline: { readonly maxSizeBytes: number };
   };
 
@@ -44,6 +47,7 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
   const gid = parseGroup(request.capability.mountGroup);
   const wanted = toRecord(request);
   using _turn = deps.turns.take(request.volumeId);
+  refuseOccupied(deps.occupants, request.volumeId, request.target);
   const existing = deps.records.of(request.volumeId);
   const isKept = admit(existing, wanted) === "keep";
   if (await isMounted(deps, request.target)) {
@@ -105,14 +109,7 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
   const { settings, request, known } = sought;
   const reference: Reference =
     known === undefined ? settings.reference : { ...settings.reference, digest: known.digest };
-  const found = await deps.keyring.accessesFor(settings.reference, Object.fromEntries(request.secrets));
-  const accesses = found.map((access) => ({
-    ...access,
-    ...(settings.plainHttp ? { plainHttp: true } : {}),
-    ...(settings.insecure ? { insecure: true } : {}),
-  }));
-  const wanted: TreeRequest = {
-    accesses,
+  const wanted: Omit<TreeRequest, "accesses"> = {
     reference,
     ...(settings.pullPolicy === undefined ? {} : { pullPolicy: settings.pullPolicy }),
     platform: settings.platform ?? deps.platform,
@@ -121,15 +118,21 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
     layout: settings.scratch === undefined ? settings.layout : "overlay",
   };
   const artifact = formatReference(settings.reference);
-  let progress: Progress = { doneBytes: 0, sources: [] };
-  const onProgress = (latest: Progress) => {
-    progress = latest;
+  let words = `Pulling ${artifact}: asking the node's credential providers`;
+  const onProgress = (progress: Progress) => {
+    words = formatProgress({ artifact, ...progress });
   };
   return await waitFor(
     deps.clock,
     call,
-    () => formatProgress({ artifact, ...progress }),
-    (signal) => deps.trees.lease(wanted, { signal, onProgress }),
+    () => words,
+    async (signal) => {
+      const asking = { keyring: deps.keyring, settings, secrets: request.secrets };
+      const accesses = await accessesFor(asking, settings.reference);
+      signal.throwIfAborted();
+      onProgress({ doneBytes: 0, sources: [] });
+      return await deps.trees.lease({ ...wanted, accesses }, { signal, onProgress });
+    },
   );
 }
 

@@ -2,7 +2,9 @@
 import { Failure, isFailure } from "../core/failure.ts";
 import type { MountEntry } from "../core/mountinfo.ts";
 import type { Files } from "../host/files.ts";
+import type { Log } from "../host/log.ts";
 import { type Mounts, overlaySource } from "../host/mounts.ts";
+import type { Occupants } from "./occupants.ts";
 
 export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
 
@@ -21,6 +23,29 @@ export async function isMounted(deps: TargetDeps, target: string): Promise<boole
   if (top === undefined) return false;
   if (isOurMount(top)) return true;
   throw foreign("publish", target, top);
+}
+
+/** Throws `conflict` where another volume is recorded at the target: its mount is not to be replaced. */
+export function refuseOccupied(occupants: Occupants, volumeId: string, target: string): void {
+  const other = occupants.otherAt(volumeId, target);
+  if (other === undefined) return;
+  throw new Failure(
+    "conflict",
+    `Cannot publish the volume "${volumeId}" at "${target}": the volume "${other}" is there; unpublish that first`,
+  );
+}
+
+/**
+ * As `clearTarget`, but for what another volume has there, which stays: to whoever asks, this one is gone from it.
+ */
+export async function leaveTarget(
+  deps: TargetDeps & { readonly occupants: Occupants; readonly log: Log },
+  volumeId: string,
+  target: string,
+): Promise<void> {
+  const other = deps.occupants.otherAt(volumeId, target);
+  if (other === undefined) return await clearTarget(deps, target);
+  deps.log.warn("Left a target as it is, which another volume has", { volume: volumeId, target, other });
 }
 
 /** Throws `conflict` for anything at the target but an empty directory: what a mount would hide is somebody's. */

@@ -9,6 +9,7 @@ import type { CreateDeps } from "../create-claim.ts";
 import type { DeleteDeps } from "../delete-claim.ts";
 import { LayerUse } from "../layer-use.ts";
 import { LetIn } from "../let-in.ts";
+import { openOccupants } from "../occupants.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
@@ -56,6 +57,7 @@ export class ClaimNode extends TestNode {
       root,
       claims,
       limits,
+      occupants: openOccupants({ records: inline.records, claims }),
       discard,
       strays,
       driver,

@@ -13,6 +13,7 @@ import type { ProjectQuota, QuotaLimits, Quotas } from "../../host/quotas.ts";
 import type { LeasedTree, TreeRequest } from "../../trees/trees.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { Limits } from "../limits.ts";
+import { openOccupants } from "../occupants.ts";
 import type { PublishDeps } from "../publish.ts";
 import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
@@ -111,15 +112,15 @@ export class TestNode {
     const claims = await ClaimRecords.open(files, root, this.log.log);
     await recover({ files, mounts, records, claims, root, log: this.log.log, discard });
     const quotas = this.#stoppable<Quotas>(this.quotas);
-    const limits = new Limits(
-      this.hasQuotas ? { quotas, root, projects: { base: 1000, count: 100 } } : undefined,
-    );
+    const limited = { quotas, root, projects: { base: 1000, count: 100 } };
+    const limits = new Limits(this.hasQuotas ? limited : undefined);
     limits.know([...records.scratches(), ...claims.all.values()]);
     await limits.repair();
     return {
       files,
       mounts,
       records,
+      occupants: openOccupants({ records, claims }),
       limits,
       discard,
       root,

@@ -26,6 +26,7 @@ import { ClaimRecords } from "../claim-records.ts";
 import { LayerUse } from "../layer-use.ts";
 import { LetIn } from "../let-in.ts";
 import { Limits } from "../limits.ts";
+import { openOccupants } from "../occupants.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
 import { openWriteBack } from "../write-back.ts";
@@ -77,7 +78,8 @@ export class RealNode implements AsyncDisposable {
     const { trees } = store;
     const claims = await ClaimRecords.open(this.files, this.root, this.log.log);
     claims.holdBy(trees);
-    const base = { ...this.#ports(), ...store, claims, layers: trees.claimLayers };
+    const occupants = openOccupants({ records: { all: new Map() }, claims });
+    const base = { ...this.#ports(), ...store, claims, occupants, layers: trees.claimLayers };
     const deps = { ...base, ...(await this.#openPush()) };
     return {
       ...deps,
