@@ -45,6 +45,17 @@ async function versions(): Promise<readonly string[]> {
   return tags.filter((tag) => tag !== "main");
 }
 
+/** By TIME, then by ID. */
+const orderOf = (tag: string) =>
+  tag.replace(/^main\.(\d+)\./, (_, time: string) => `${time.padStart(20, "0")}.`);
+
+async function digestOf(tag: string): Promise<string | null> {
+  const headers = { accept: "application/vnd.oci.image.manifest.v1+json" };
+  const answer = await fetch(`http://${registry.host}/v2/caches/m2/manifests/${tag}`, { headers });
+  await answer.arrayBuffer();
+  return answer.headers.get("docker-content-digest");
+}
+
 async function expectNothing(): Promise<void> {
   for (const folder of ["claims", "volumes"]) expect(await kept(plugin, folder)).toEqual([]);
   await nothingLeft(plugin);
@@ -55,7 +66,10 @@ describe("claims at once", { timeout: 900_000 }, () => {
     await live(claimOf("seed"), "seed", []);
     const names = Array.from({ length: 50 }, (_, at) => `claim-${at}`);
     await Promise.all(names.map(async (name) => await live(claimOf(name), name, ["seed"])));
-    expect(await versions()).toHaveLength(51);
+    const tags = await versions();
+    expect(tags).toHaveLength(51);
+    const newest = tags.toSorted((one, other) => (orderOf(one) < orderOf(other) ? -1 : 1)).at(-1);
+    expect(await digestOf("main")).toBe(await digestOf(newest ?? ""));
     await expectNothing();
     const last = claimOf("last");
     await last.runPod(async (at) => expect((await readdir(at)).length).toBeGreaterThan(1));
