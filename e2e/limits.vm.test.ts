@@ -17,14 +17,25 @@ import { podVolume } from "./volume.ts";
 
 const MIB = 2 ** 20;
 const FIRST_PROJECT = 0x20000000;
-const xfs = process.env["LARDER_VM_XFS"] ?? "";
+const machine = process.env["LARDER_VM_XFS"] ?? "";
 
 async function openNode(folder: string, settings: Readonly<Record<string, unknown>>): Promise<Plugin> {
   return await openClaimPlugin({
     folder,
     settings: { quota: "required", ...settings },
-    environment: { NODE_COMPILE_CACHE: path.join(xfs, "compile") },
+    environment: { NODE_COMPILE_CACHE: path.join(machine, "compile") },
   });
+}
+
+/** A file system of its own, since others count what the machine's disk holds. */
+async function mountImage(options: string): Promise<string> {
+  const folder = await mkdtemp(path.join(machine, "disk-"));
+  const [image, at] = [path.join(folder, "image"), path.join(folder, "at")];
+  await mkdir(at);
+  await execa("truncate", ["-s", "2G", image]);
+  await execa("mkfs.xfs", ["-q", image]);
+  await execa("mount", ["-o", options, image, at]);
+  return at;
 }
 
 /** As `df` tells it: all there is, and what is left. */
@@ -76,6 +87,7 @@ async function passesSanity(plugin: Plugin): Promise<void> {
 }
 
 describe("a root on XFS with project quotas", () => {
+  let xfs: string;
   let registry: RegistryDouble;
   let plugin: Plugin;
   const node = {
@@ -107,6 +119,7 @@ describe("a root on XFS with project quotas", () => {
 
   beforeAll(async () => {
     registry = await openRegistryDouble();
+    xfs = await mountImage("loop,prjquota");
     plugin = await openNode(await mkdtemp(path.join(xfs, "node-")), {});
     // What the tests of copies start from.
     await cached("seed", { bytes: 32 * MIB }).runPod(
@@ -116,6 +129,7 @@ describe("a root on XFS with project quotas", () => {
   afterAll(async () => {
     await plugin[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
+    await execa("umount", ["--lazy", xfs]);
   });
 
   it("a commit keeps the project and lifts its limit, and no other claim gets that project", async () => {
@@ -291,13 +305,7 @@ describe("a pool on a root without quotas", () => {
   const pool = () => path.join(plugin.root, "pool");
 
   beforeAll(async () => {
-    const folder = await mkdtemp(path.join(xfs, "plain-"));
-    const image = path.join(folder, "image");
-    plain = path.join(folder, "disk");
-    await mkdir(plain);
-    await execa("truncate", ["-s", "1G", image]);
-    await execa("mkfs.xfs", ["-q", image]);
-    await execa("mount", ["-o", "loop", image, plain]);
+    plain = await mountImage("loop");
     const node = path.join(plain, "node");
     await mkdir(node);
     plugin = await openNode(node, { pool: { size: "600Mi", floor: "64Mi" } });
