@@ -23,7 +23,7 @@ export type Packed = {
   /** Lowest first; none where nothing changed. */
   readonly parts: readonly PackedPart[];
   readonly entries: number;
-  /** Of files, holes included. */
+  /** Of files, without holes. */
   readonly bytes: number;
   readonly leftOut: LeftOut;
 };

@@ -45,7 +45,7 @@ export class TreeWriter {
     return this.#entries;
   }
 
-  /** Of files, holes included. */
+  /** Of files, without holes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -140,7 +140,6 @@ export class TreeWriter {
     } catch (error) {
       throw packFailure(error, path);
     }
-    this.#bytes += status.size;
   }
 
   async #writeFile(entry: TarEntry, fd: number, pieces: readonly Piece[] | undefined): Promise<void> {
@@ -149,6 +148,7 @@ export class TreeWriter {
     await this.#write(entry, { pieces, length });
     for (const [offset, bytes] of stored) await this.#parts.copy(fd, offset, bytes);
     await this.#parts.pad(length);
+    this.#bytes += length;
   }
 
   async #write(
