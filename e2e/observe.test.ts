@@ -1,4 +1,5 @@
 // What an administrator sees of the plugin: its pages, its registration, its socket and its log, and no secret in any.
+import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -72,6 +73,20 @@ describe("the registration", () => {
     } finally {
       await rm(registration, { recursive: true });
     }
+  });
+});
+
+describe("registration left to a sidecar", () => {
+  it("opens no socket for it, and is ready without", async () => {
+    // The kernel lists all sockets of the node: by this name there is no other.
+    const driver = `csi-${randomUUID()}.test`;
+    await using plugin = await openPlugin({ settings: { registration: "", driver } });
+    expect(await page(plugin, "/readyz")).toMatchObject({ status: 200 });
+    const sockets = () => readFile("/proc/net/unix", "utf8");
+    expect(await sockets()).not.toContain(`${driver}-reg.sock`);
+    await using served = await openPlugin({ settings: { registration: plugin.folder, driver } });
+    expect(await served.client.call("Identity", "GetPluginInfo")).toMatchObject({ name: driver });
+    await expect.poll(sockets).toContain(`${driver}-reg.sock`);
   });
 });
 
