@@ -525,6 +525,28 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(listOf(await next.show())).not.toContain("less");
   });
 
+  it("leaves the key to another node's newer version where its own comes two hours late, and names that", async () => {
+    const late = newNode();
+    const claim = await begin(late, await late.start(), "late");
+    writeFileSync(path.join(claim.upper, "late"), "late");
+    await claim.unstage();
+    late.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    late.stopAt = undefined;
+    const other = newNode();
+    other.rig.now = late.rig.now + 60_000;
+    await round(other, await other.start(), "other", fillFirst);
+    const head = await manifestOf("main");
+    late.rig.now += 2 * 60 * 60_000;
+    await claim.delete(await late.restart());
+    expect(await manifestOf("main")).toEqual(head);
+    expect(await tags()).toHaveLength(3);
+    const [newer] = late.log.lines.flatMap((line) => (line["newer"] === undefined ? [] : [line["newer"]]));
+    expect(newer).toBe(await digestOfTag("main"));
+    const next = await begin(other, await other.restart(), "next");
+    expect(listOf(await next.show())).toContain("deep/er/big");
+  });
+
   it("tells that a secret is missing, and writes back with the next call that brings one", async () => {
     const locked = open.use(await openRealRegistry({ password: true }));
     const node = newNode();
