@@ -31,7 +31,7 @@ import type { UseDeps } from "../lib/volumes/use.ts";
 import { openWriteBack } from "../lib/volumes/write-back.ts";
 import type { ControllerJourneys } from "./controller.ts";
 import type { Journeys } from "./node.ts";
-import type { Ports } from "./plugin.ts";
+import type { Ports } from "./ports.ts";
 
 export type ClaimParts = {
   readonly ports: Ports;

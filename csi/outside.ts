@@ -19,7 +19,7 @@ import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
 import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
-import type { Ports } from "./plugin.ts";
+import type { Ports } from "./ports.ts";
 import { openRegistries } from "./registries.ts";
 
 const clock: Clock = {

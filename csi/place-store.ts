@@ -5,7 +5,7 @@ import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { Trash } from "../lib/trees/trash.ts";
 import { type OpenedLimits, openLimits } from "../lib/volumes/open-limits.ts";
-import type { Ports } from "./plugin.ts";
+import type { Ports } from "./ports.ts";
 
 export type PlacedStore = OpenedLimits & {
   readonly trash: Trash;

@@ -1,55 +1,23 @@
 // The node plugin, whole: what a start does in which order, and what a stop undoes.
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import type { Packer } from "../lib/archive/packer.ts";
-import type { Unpacker } from "../lib/archive/unpacker.ts";
 import { isPendingWriteBack } from "../lib/core/claim-record.ts";
-import type { Platform } from "../lib/core/platform.ts";
 import { rootsOfInline } from "../lib/core/record.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
-import type { Files } from "../lib/host/files.ts";
 import { takeLock } from "../lib/host/lock.ts";
 import type { Log } from "../lib/host/log.ts";
-import type { Exposition, Metrics } from "../lib/host/metrics.ts";
-import type { Mounts } from "../lib/host/mounts.ts";
-import type { Pools } from "../lib/host/pool.ts";
-import type { Quotas } from "../lib/host/quotas.ts";
-import type { Keyring } from "../lib/registry/keyring.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { openTrees } from "../lib/trees/open-trees.ts";
 import type { Trees } from "../lib/trees/trees.ts";
 import { ClaimRecords } from "../lib/volumes/claim-records.ts";
 import type { Limits } from "../lib/volumes/limits.ts";
-import type { Clock } from "../lib/volumes/patience.ts";
 import { Records } from "../lib/volumes/records.ts";
 import { recover } from "../lib/volumes/recover.ts";
 import { Strays } from "../lib/volumes/strays.ts";
 import { openJourneys } from "./journeys.ts";
 import { type Listening, listen } from "./listen.ts";
 import { placeStore } from "./place-store.ts";
-import type { Registries } from "./registries.ts";
-
-/** The outside world, made once in main.ts. */
-export type Ports = Registries & {
-  readonly files: Files;
-  readonly mounts: Mounts;
-  readonly quotas: Quotas;
-  readonly pools: Pools;
-  readonly log: Log;
-  readonly metrics: Metrics & { expose(): Promise<Exposition> };
-  readonly keyring: Keyring;
-  readonly unpacker: Unpacker;
-  readonly packer: Packer;
-  readonly clock: Clock;
-  /** What an index is read for where the volume does not say. */
-  readonly platform: Platform;
-  /** Calls `work` again and again until disposed. */
-  readonly every: (ms: number, work: () => Promise<void>) => Disposable;
-  /** Waited for after each step of an ingest or a collection, so that a test can stop there as a crash would. */
-  readonly onStep?: (step: string) => Promise<void>;
-  /** The same for each step of a write-back. */
-  readonly onPushStep?: (step: string) => Promise<void>;
-};
+import type { Ports } from "./ports.ts";
 
 export interface Plugin {
   readonly listening: Listening;

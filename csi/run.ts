@@ -4,7 +4,8 @@ import { openLog, standardErrorLines } from "../lib/host/log.ts";
 import { readTextFile } from "../lib/host/text-file.ts";
 import { parseNode } from "../lib/settings/node.ts";
 import { openOutside } from "./outside.ts";
-import { type Ports, startPlugin } from "./plugin.ts";
+import { startPlugin } from "./plugin.ts";
+import type { Ports } from "./ports.ts";
 
 /** Resolves once everything is in order after SIGTERM or SIGINT. `wrap` is between the plugin and the outside world. */
 export async function runPlugin(

@@ -1,6 +1,6 @@
 // A fuse: lets the process have so many effects and then kills it, as a crash would, with no chance to clear up.
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import type { Ports } from "../plugin.ts";
+import type { Ports } from "../ports.ts";
 
 /** What a fuse file says; tests write it at any time, and a file that is not there kills nobody. */
 type Fuse = {
