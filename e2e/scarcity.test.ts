@@ -15,16 +15,23 @@ import { openPlugin, type Plugin } from "./plugin.ts";
 import { kept, nothingLeft, refusalOf } from "./remains.ts";
 import { podVolume } from "./volume.ts";
 
-/** A folder whose `root` is a small file system of its own. */
-async function smallDisk(options: string): Promise<AsyncDisposable & { readonly folder: string }> {
+type SmallDisk = AsyncDisposable & {
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string>>;
+};
+
+/** A folder whose `root` is a small file system of its own, of which compiled code takes nothing. */
+async function smallDisk(options: string): Promise<SmallDisk> {
   const folder = path.join(os.tmpdir(), `larder-small-${randomUUID()}`);
   const root = path.join(folder, "root");
   await mkdir(root, { recursive: true });
   await execa("mount", ["-t", "tmpfs", "-o", options, "larder", root]);
   return {
     folder,
+    environment: { NODE_COMPILE_CACHE: path.join(folder, "compiled") },
     [Symbol.asyncDispose]: async () => {
-      await execa("umount", ["--lazy", root]);
+      // The plugin's end may have taken it down already.
+      await execa("umount", ["--lazy", root], { reject: false });
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -55,7 +62,7 @@ describe("publish on a disk that is full", () => {
     await using disk = await smallDisk("size=24m");
     await using registry = await openRegistryDouble();
     await using plugin = await openPlugin({
-      folder: disk.folder,
+      ...disk,
       settings: { store: { high: "100%", low: "90%" } },
     });
     const named = (digest: string) => `${registry.host}/a/b@${digest}`;
@@ -79,7 +86,7 @@ describe("publish on a disk that is full", () => {
     await using disk = await smallDisk("size=24m");
     await using registry = await openRegistryDouble();
     await using plugin = await openPlugin({
-      folder: disk.folder,
+      ...disk,
       settings: { store: { high: "100%", low: "90%" } },
     });
     const content = unique(10 * 2 ** 20);
@@ -105,7 +112,7 @@ describe("publish without inodes", () => {
   it("is refused as full, leaves nothing, and works for what fits", async () => {
     await using disk = await smallDisk("size=64m,nr_inodes=300");
     await using registry = await openRegistryDouble();
-    await using plugin = await openPlugin({ folder: disk.folder });
+    await using plugin = await openPlugin(disk);
     const named = (digest: string) => `${registry.host}/a/b@${digest}`;
     const files = Array.from({ length: 500 }, (_, at) => file(`d/f${at}`, `${at}`));
     const many = putParts(registry, [directoryPart("d", gzipSync(tar(...files)))]);
