@@ -4,7 +4,6 @@ import type { Plugin } from "../e2e/plugin.ts";
 import type { ArtifactName } from "./artifacts/catalogue.ts";
 import { layersIn } from "./artifacts/layout.ts";
 import { checkTree } from "./check-tree.ts";
-import { clear } from "./clear.ts";
 import { type Distance, openDistance } from "./latency.ts";
 import { type Measured, median } from "./row.ts";
 import { type Parameters, parametersOf, startClaim, stopClaim } from "./sides/claim.ts";
@@ -110,7 +109,7 @@ async function extractOften(stage: Stage, artifact: Pushed): Promise<number> {
     const folder = await stage.folder();
     await execa("sync");
     all.push(await timed(() => execa("tar", ["--zstd", "-xf", layer, "-C", folder])));
-    await clear(folder);
+    await stage.drop(folder);
   }
   say(`  tar --zstd -x of ${artifact.name}: ${seconds(median(all))}`);
   return median(all);

@@ -5,7 +5,6 @@ import path from "node:path";
 import { execa } from "execa";
 import type { Plugin } from "../e2e/plugin.ts";
 import { layersIn } from "./artifacts/layout.ts";
-import { clear } from "./clear.ts";
 import { type Measured, median, type Row } from "./row.ts";
 import { parametersOf, startClaim, stopClaim } from "./sides/claim.ts";
 import { freshPlugin } from "./sides/plugin.ts";
@@ -51,7 +50,7 @@ async function workPlainly(stage: Stage, layer: string): Promise<Times> {
     read: await readAll(folder),
     rewrite: await rewriteSome(folder),
   };
-  await clear(folder);
+  await stage.drop(folder);
   return times;
 }
 

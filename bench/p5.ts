@@ -7,7 +7,6 @@ import { execa } from "execa";
 import type { Plugin } from "../e2e/plugin.ts";
 import { tool } from "../testing/tool.ts";
 import { openPackages, type Packages } from "./artifacts/packages.ts";
-import { clear } from "./clear.ts";
 import { packDifference } from "./difference.ts";
 import { median, type Row } from "./row.ts";
 import { type Claim, parametersOf, startClaim, stopClaim } from "./sides/claim.ts";
@@ -107,7 +106,7 @@ async function pushWhole(stage: Stage, updated: string, run: number): Promise<Wr
     const args = ["push", "--plain-http", "--no-tty", reference, `${archive}:application/zstd`];
     await execa(oras, args, { cwd: folder, stdin: "ignore", env: { HOME: folder } });
   });
-  await clear(folder);
+  await stage.drop(folder);
   return written;
 }
 
@@ -129,7 +128,7 @@ async function measureWriting(stage: Stage): Promise<Written> {
       `  ${run + 1} of ${stage.runs}: ${formatWritten(ours.at(-1))}; whole: ${formatWritten(peers.at(-1))}`,
     );
   }
-  await clear(updated);
+  await stage.drop(updated);
   return { first, ours, peers, differenceBytes };
 }
 

@@ -4,7 +4,6 @@ import path from "node:path";
 import { execa } from "execa";
 import type { Plugin } from "../e2e/plugin.ts";
 import { layersIn } from "./artifacts/layout.ts";
-import { clear } from "./clear.ts";
 import { median, type Row } from "./row.ts";
 import { parametersOf, startClaim } from "./sides/claim.ts";
 import { freshPlugin } from "./sides/plugin.ts";
@@ -44,7 +43,7 @@ async function unmountPlain(stage: Stage, layer: string): Promise<number> {
   await execa("mount", ["-t", "overlay", "overlay", "-o", options, target]);
   await writeMuch(layer, target);
   const ms = await timed(() => execa("umount", [target]));
-  await clear(folder);
+  await stage.drop(folder);
   return ms;
 }
 

@@ -9,6 +9,7 @@ import { tool } from "../testing/tool.ts";
 import { type ArtifactName, catalogue, type Shape } from "./artifacts/catalogue.ts";
 import { Layout } from "./artifacts/layout.ts";
 import { clear } from "./clear.ts";
+import { Leftovers } from "./leftovers.ts";
 import { paceConnections } from "./pacing.ts";
 import { say, working } from "./voice.ts";
 
@@ -43,8 +44,9 @@ export interface Stage extends AsyncDisposable {
   storedBytes(): Promise<number>;
   /** The artifact in the registry, made and pushed when it is asked for first. */
   artifact(name: ArtifactName, tag?: string): Promise<Pushed>;
-  /** A new empty folder on the disk that is measured; gone with the stage, or by `rm` before. */
+  /** A new empty folder on the disk that is measured; gone with the stage, or when it is dropped. */
   folder(): Promise<string>;
+  drop(folder: string): Promise<void>;
   /** Each connection of the registry held to this, for the length of a block. */
   paced(bytesPerSecond: number): Promise<AsyncDisposable>;
   /** What the registry was asked during `work`. */
@@ -64,6 +66,7 @@ export async function openStage(runs: number): Promise<Stage> {
     );
     const pushed = new Map<string, Promise<void>>();
     let folders = 0;
+    const leftovers = new Leftovers();
     return {
       runs,
       host: registry.host,
@@ -81,6 +84,7 @@ export async function openStage(runs: number): Promise<Stage> {
         await mkdir(made);
         return made;
       },
+      drop: (left) => leftovers.drop(left),
       paced: async (bytesPerSecond) => {
         await paceConnections(registry.pid, bytesPerSecond);
         return { [Symbol.asyncDispose]: async () => await paceConnections(registry.pid) };

@@ -4,7 +4,6 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { tool } from "../../testing/tool.ts";
-import { clear } from "../clear.ts";
 import type { Side } from "../cold.ts";
 import { openDaemon } from "./daemon.ts";
 
@@ -49,7 +48,7 @@ export const containerd: Side = {
       if (unpacked !== 12)
         throw new Error(`containerd (process ${daemon.pid}) unpacked ${unpacked} layers of 12`);
     }
-    await clear(folder);
+    await stage.drop(folder);
     return { ms };
   },
 };

@@ -5,7 +5,6 @@ import path from "node:path";
 import { type CsiClient, openCsi } from "../../e2e/client.ts";
 import { tool } from "../../testing/tool.ts";
 import { checkTree } from "../check-tree.ts";
-import { clear } from "../clear.ts";
 import type { Side } from "../cold.ts";
 import type { Pushed, Stage } from "../stage.ts";
 import { openDaemon } from "./daemon.ts";
@@ -46,7 +45,7 @@ export async function openRival(stage: Stage): Promise<Rival> {
     [Symbol.asyncDispose]: async () => {
       client[Symbol.dispose]();
       await daemon[Symbol.asyncDispose]();
-      await clear(folder);
+      await stage.drop(folder);
     },
   };
 }

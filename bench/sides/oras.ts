@@ -4,7 +4,6 @@ import path from "node:path";
 import { execa } from "execa";
 import { tool } from "../../testing/tool.ts";
 import { checkTree } from "../check-tree.ts";
-import { clear } from "../clear.ts";
 import type { Side } from "../cold.ts";
 
 export const oras: Side = {
@@ -18,7 +17,7 @@ export const oras: Side = {
     await execa(program, args, { stdin: "ignore", env: { HOME: folder } });
     const ms = performance.now() - began;
     await checkTree(output, artifact);
-    await clear(folder);
+    await stage.drop(folder);
     return { ms };
   },
 };

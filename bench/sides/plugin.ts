@@ -5,7 +5,6 @@ import { openPlugin, type Plugin } from "../../e2e/plugin.ts";
 import { type PodVolume, podVolume } from "../../e2e/volume.ts";
 import { tool } from "../../testing/tool.ts";
 import { checkTree } from "../check-tree.ts";
-import { clear } from "../clear.ts";
 import type { Side } from "../cold.ts";
 import { memoryOf } from "../process.ts";
 import type { Pushed, Stage } from "../stage.ts";
@@ -19,7 +18,7 @@ export async function freshPlugin(stage: Stage): Promise<Plugin> {
     ...plugin,
     [Symbol.asyncDispose]: async () => {
       await plugin[Symbol.asyncDispose]();
-      await clear(folder);
+      await stage.drop(folder);
     },
   };
 }
