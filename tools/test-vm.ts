@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { formatSkipped, formatTotals } from "./totals.ts";
+import { formatFailed, formatSkipped, formatTotals } from "./totals.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "larder-test-vm-"));
 const inMachine = path.join(folder, "machine.json");
@@ -24,6 +24,7 @@ const runs = [
 try {
   const failed = runs.map((run) => run()).filter(({ status, error }) => error !== undefined || status !== 0);
   for (const line of formatSkipped([inMachine, withPowerCuts])) console.log(line);
+  for (const line of formatFailed([inMachine, withPowerCuts])) console.log(line);
   console.log(formatTotals([inMachine, withPowerCuts]));
   for (const { error } of failed) if (error) console.error(`Cannot run the tests: ${error.message}`);
   process.exitCode = failed.length > 0 ? 1 : 0;
