@@ -49,6 +49,25 @@ function problemsOf(file: string): string[] {
   });
 }
 
+/** The way from a file back to itself; none where there is no circle. */
+function circleFrom(start: string, imports: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const cameFrom = new Map<string, string>();
+  const open = [start];
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    for (const next of imports.get(at) ?? []) {
+      if (cameFrom.has(next)) continue;
+      cameFrom.set(next, at);
+      if (next !== start) open.push(next);
+    }
+  }
+  const way = cameFrom.has(start) ? [start] : [];
+  for (let at = cameFrom.get(start); way.length > 0 && at !== undefined; at = cameFrom.get(at)) {
+    way.unshift(at);
+    if (at === start) break;
+  }
+  return way;
+}
+
 describe("the rooms", () => {
   const files = rooms.flatMap(([room]) => globSync(`${room}/**/*.ts`, { cwd: top }));
 
@@ -58,6 +77,17 @@ describe("the rooms", () => {
 
   it("import only from the rooms above them, and only their own packages", () => {
     expect(files.flatMap(problemsOf)).toEqual([]);
+  });
+
+  it("have no file that imports itself by way of others, be it only for a type", () => {
+    const resolved = (file: string) =>
+      importsOf(file)
+        .filter((name) => name.startsWith("."))
+        .map((name) => path.normalize(path.join(path.dirname(file), name)));
+    const imports = new Map(files.map((file) => [file, resolved(file)]));
+    expect(files.map((file) => circleFrom(file, imports).join(" → ")).filter((way) => way !== "")).toEqual(
+      [],
+    );
   });
 
   it("e2e imports nothing from the rooms", () => {

@@ -2,10 +2,7 @@
 import type { Digest } from "../core/digest.ts";
 import type { Descriptor } from "../core/manifest.ts";
 import type { PulledFile } from "./oras-answers.ts";
-import { openArtifacts } from "./oras-artifacts.ts";
-import { openBlobs } from "./oras-blobs.ts";
-import type { Cancellation, OrasDeps } from "./oras-command.ts";
-import { openManifests } from "./oras-manifests.ts";
+import type { Cancellation } from "./oras-command.ts";
 import type { Target } from "./oras-target.ts";
 
 /** A tag, or a digest. */
@@ -94,8 +91,4 @@ export interface Oras {
   push(target: Target, artifact: Push, options?: Cancellation): Promise<Descriptor>;
   /** Between registries and layouts; on one host its blobs are mounted rather than sent. */
   copy(copy: Copy, options?: Cancellation): Promise<Digest>;
-}
-
-export function openOras(deps: OrasDeps): Oras {
-  return { ...openManifests(deps), ...openBlobs(deps), ...openArtifacts(deps) };
 }

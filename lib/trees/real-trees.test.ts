@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { orasCli } from "../../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
-import { openUnpacker } from "../archive/unpacker.ts";
+import { openUnpacker } from "../archive/open-unpacker.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { parseReference } from "../core/reference.ts";

@@ -9,7 +9,7 @@ import { composeVersion } from "../../core/cache-manifest.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
 import { contestKey, isSameVersion } from "../../core/key-contest.ts";
 import { openProcesses } from "../../host/processes.linux.ts";
-import { openOras } from "../oras.ts";
+import { openOras } from "../open-oras.ts";
 import { openOrasReach } from "../oras-reach.ts";
 import type { Key, OwnBlob, PushDeps, VersionPush } from "../version-push.ts";
 import { Rig } from "./rig.ts";

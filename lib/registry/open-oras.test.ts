@@ -13,7 +13,8 @@ import { isFailure } from "../core/failure.ts";
 import { fakeProcesses } from "../host/processes.fake.ts";
 import { openProcesses } from "../host/processes.linux.ts";
 import { Slots } from "./limits.ts";
-import { type Oras, openOras } from "./oras.ts";
+import { openOras } from "./open-oras.ts";
+import type { Oras } from "./oras.ts";
 import { makeCertificate } from "./testing/certificate.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";

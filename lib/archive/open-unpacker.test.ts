@@ -5,8 +5,8 @@ import { file, hardlink, pax, tar } from "../../testing/tar-bytes.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { FeedProgress } from "./feed-progress.ts";
+import { openUnpacker } from "./open-unpacker.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
-import { openUnpacker } from "./unpacker.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
