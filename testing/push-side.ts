@@ -36,6 +36,13 @@ export class PushSide {
     return found === undefined ? undefined : digestOf(found.bytes);
   }
 
+  /** What a tag points at, as it was put. Throws where it points at nothing. */
+  manifestOf(tag: string): { readonly bytes: Uint8Array; readonly mediaType: string } {
+    const found = this.#stored.manifests.get(tag);
+    if (found === undefined) throw new Error(`nothing is tagged "${tag}"`);
+    return found;
+  }
+
   /** The layers of what a tag points at. */
   layersOf(tag: string): readonly Digest[] {
     const text = this.#stored.manifests.get(tag)?.bytes;
