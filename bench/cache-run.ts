@@ -4,16 +4,15 @@ import path from "node:path";
 import { execa } from "execa";
 import type { Plugin } from "../e2e/plugin.ts";
 import { tool } from "../testing/tool.ts";
+import { type Cost, costOf, costOfPrograms, formatCost } from "./cost.ts";
 import type { Ecosystem } from "./ecosystems/ecosystem.ts";
 import { type Claim, parametersOf, startClaim, stopClaim } from "./sides/claim.ts";
 import { freshPlugin } from "./sides/plugin.ts";
-import type { Stage } from "./stage.ts";
-import { say, seconds, timed } from "./voice.ts";
-
-export type Took = { readonly ms: number; readonly bytes?: number };
+import type { Request, Stage } from "./stage.ts";
+import { say } from "./voice.ts";
 
 /** `whole`: the same by an archive of everything, where it is another thing. */
-export type Step = { readonly what: string; readonly ours: Took; readonly whole?: Took };
+export type Step = { readonly what: string; readonly ours: Cost; readonly whole?: Cost };
 
 export type CacheRun = { readonly id: string; readonly name: string; readonly steps: readonly Step[] };
 
@@ -22,6 +21,8 @@ type Place = {
   readonly ecosystem: Ecosystem;
   readonly project: string;
   readonly scratch: string;
+  /** Where builds find their cache, whatever it is: tools keep paths. */
+  readonly seen: string;
   readonly tell: (step: Step) => void;
 };
 
@@ -29,13 +30,14 @@ export async function measureCache(stage: Stage, ecosystem: Ecosystem): Promise<
   const steps: Step[] = [];
   const folder = await stage.folder();
   const [project, scratch] = [path.join(folder, "project"), path.join(folder, "scratch")];
-  for (const directory of [project, scratch]) await mkdir(directory);
+  const seen = path.join(folder, "cache");
+  for (const directory of [project, scratch, seen]) await mkdir(directory);
   const tell = (step: Step) => {
     steps.push(step);
-    const whole = step.whole === undefined ? "" : `; whole ${formatTook(step.whole)}`;
-    say(`  ${step.what}: ${formatTook(step.ours)}${whole}`);
+    const whole = step.whole === undefined ? "" : `; whole ${formatCost(step.whole)}`;
+    say(`  ${step.what}: ${formatCost(step.ours)}${whole}`);
   };
-  const place = { stage, ecosystem, project, scratch, tell };
+  const place = { stage, ecosystem, project, scratch, seen, tell };
   await ecosystem.write(project, scratch, false);
   {
     await using plugin = await freshPlugin(stage);
@@ -53,38 +55,39 @@ export async function measureCache(stage: Stage, ecosystem: Ecosystem): Promise<
 async function buildCold(place: Place, plugin: Plugin): Promise<void> {
   const claim = await startClaim(plugin, parametersFor(place));
   place.tell({ what: "cold build", ours: await build(place, claim.target) });
-  await save(place, claim, "write-back of all of it");
+  await place.ecosystem.age?.(claim.target);
+  await save(place, plugin, { claim, what: "write-back of all of it" });
 }
 
 async function buildUpdated(place: Place, plugin: Plugin): Promise<void> {
   const { tell } = place;
   const started = await start(plugin, place);
   const restored = await restore(place);
-  tell({ what: "start of the next job, here", ours: started.took, whole: restored.took });
+  tell({ what: "start of the next job, here", ours: started.cost, whole: restored.cost });
   const ours = await build(place, started.claim.target);
   const whole = await build(place, restored.folder);
   tell({ what: "build after a few updates", ours, whole });
   await rm(restored.folder, { recursive: true });
-  await save(place, started.claim, "write-back of the updates");
+  await save(place, plugin, { claim: started.claim, what: "write-back of the updates" });
 }
 
 async function buildOnFreshNode(place: Place, plugin: Plugin): Promise<void> {
-  const { ecosystem, project, tell } = place;
+  const { ecosystem, project, tell, seen } = place;
   const started = await start(plugin, place);
   const restored = await restore(place);
-  tell({ what: "start on a fresh node", ours: started.took, whole: restored.took });
+  tell({ what: "start on a fresh node", ours: started.cost, whole: restored.cost });
   const ours = await build(place, started.claim.target);
   const whole = await build(place, restored.folder);
   tell({ what: "build there", ours, whole });
-  await ecosystem.verify?.(project, started.claim.target);
+  await withCache(place, started.claim.target, async () => await ecosystem.verify?.(project, seen));
   await stopClaim(started.claim);
-  const { ms, bytes } = await sent(place.stage, started.claim.remove);
-  tell({ what: "write-back where nothing was updated", ours: { ms, bytes } });
+  const removed = await sent(place.stage, () => costOf(plugin.pid, started.claim.remove));
+  tell({ what: "write-back where nothing was updated", ours: removed });
 }
 
 function parametersFor({ stage, ecosystem }: Place) {
-  const cache = repositoryOf(ecosystem);
-  return parametersOf(stage.host, cache, { policy: "pull-push", when: "always", key: "main" });
+  const recommended = { policy: "pull-push", key: "main", durability: "volatile", ...ecosystem.parameters };
+  return parametersOf(stage.host, repositoryOf(ecosystem), { ...recommended, when: "always" });
 }
 
 const repositoryOf = ({ name }: Ecosystem) =>
@@ -94,70 +97,95 @@ const repositoryOf = ({ name }: Ecosystem) =>
     .replace(/-$/, "");
 
 /** From nothing but the project and the cache. */
-async function build({ ecosystem, project }: Place, cache: string): Promise<Took> {
+async function build(place: Place, cache: string): Promise<Cost> {
+  const { ecosystem, project, seen } = place;
   for (const output of [...ecosystem.outputs, "downloads"])
     await rm(path.join(project, output), { recursive: true, force: true });
-  return { ms: await timed(() => ecosystem.build(project, cache)) };
+  return await withCache(place, cache, () => costOfPrograms(() => ecosystem.build(project, seen)));
 }
 
-async function start(plugin: Plugin, place: Place): Promise<{ readonly claim: Claim; readonly took: Took }> {
+/** As a container sees it: at the same path each time. */
+async function withCache<T>({ seen }: Place, cache: string, work: () => Promise<T>): Promise<T> {
+  await execa("mount", ["--bind", cache, seen]);
+  try {
+    return await work();
+  } finally {
+    await execa("umount", [seen]);
+  }
+}
+
+async function start(plugin: Plugin, place: Place): Promise<{ readonly claim: Claim; readonly cost: Cost }> {
   let claim: Claim | undefined;
-  let ms = 0;
-  const asked = await place.stage.watched(async () => {
-    ms = await timed(async () => {
-      claim = await startClaim(plugin, parametersFor(place));
-    });
-  });
+  const cost = await received(
+    place.stage,
+    () =>
+      costOf(plugin.pid, async () => {
+        claim = await startClaim(plugin, parametersFor(place));
+      }),
+    ({ path: asked }) => asked.includes("/blobs/"),
+  );
   if (claim === undefined) throw new Error("the claim was not started");
-  const blobs = asked.filter((request) => request.path.includes("/blobs/"));
-  return { claim, took: { ms, bytes: blobs.reduce((sum, { bytes }) => sum + bytes, 0) } };
+  return { claim, cost };
 }
 
 const ARCHIVE = "cache.tar.zst";
 
+type Saved = { readonly claim: Claim; readonly what: string };
+
 /** The whole first, while the claim is mounted: as the job does at its end. */
-async function save(place: Place, claim: Claim, what: string): Promise<void> {
+async function save(place: Place, plugin: Plugin, { claim, what }: Saved): Promise<void> {
   const { stage, ecosystem } = place;
   const folder = await stage.folder();
   const oras = await tool("oras");
   await execa("sync");
-  const whole = await sent(stage, async () => {
+  const push = async () => {
     const archive = path.join(folder, ARCHIVE);
     await execa("tar", ["--use-compress-program=zstd -T0", "-cf", archive, "-C", claim.target, "."]);
     const reference = `${stage.host}/whole/${repositoryOf(ecosystem)}:main`;
     const args = ["push", "--plain-http", "--no-tty", reference, `${ARCHIVE}:application/zstd`];
     await execa(oras, args, { cwd: folder, stdin: "ignore", env: { HOME: folder } });
-  });
+  };
+  const whole = await sent(stage, () => costOfPrograms(push));
   await rm(folder, { recursive: true });
   await stopClaim(claim);
-  place.tell({ what, ours: await sent(stage, claim.remove), whole });
+  const ours = await sent(stage, () => costOf(plugin.pid, claim.remove));
+  place.tell({ what, ours, whole });
 }
 
 async function restore({
   stage,
   ecosystem,
-}: Place): Promise<{ readonly folder: string; readonly took: Took }> {
+}: Place): Promise<{ readonly folder: string; readonly cost: Cost }> {
   const [download, folder] = [await stage.folder(), await stage.folder()];
   const oras = await tool("oras");
-  let ms = 0;
-  const asked = await stage.watched(async () => {
-    ms = await timed(async () => {
-      const reference = `${stage.host}/whole/${repositoryOf(ecosystem)}:main`;
-      const args = ["pull", "--plain-http", "--no-tty", reference];
-      await execa(oras, args, { cwd: download, stdin: "ignore", env: { HOME: download } });
-      await execa("tar", ["--zstd", "-xf", path.join(download, ARCHIVE), "-C", folder]);
-    });
-  });
+  const pull = async () => {
+    const reference = `${stage.host}/whole/${repositoryOf(ecosystem)}:main`;
+    const args = ["pull", "--plain-http", "--no-tty", reference];
+    await execa(oras, args, { cwd: download, stdin: "ignore", env: { HOME: download } });
+    await execa("tar", ["--zstd", "-xf", path.join(download, ARCHIVE), "-C", folder]);
+  };
+  const cost = await received(stage, () => costOfPrograms(pull));
   await rm(download, { recursive: true });
-  return { folder, took: { ms, bytes: asked.reduce((sum, { bytes }) => sum + bytes, 0) } };
+  return { folder, cost };
 }
 
-/** What the registry's disk holds more after `work`. */
-async function sent(stage: Stage, work: () => Promise<unknown>): Promise<Required<Took>> {
+/** With the bytes of the answers that count. */
+async function received(
+  stage: Stage,
+  work: () => Promise<Cost>,
+  counts: (request: Request) => boolean = () => true,
+): Promise<Cost> {
+  let cost: Cost | undefined;
+  const asked = await stage.watched(async () => {
+    cost = await work();
+  });
+  if (cost === undefined) throw new Error("nothing was measured");
+  return { ...cost, bytes: asked.filter(counts).reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+/** With what the registry's disk holds more after `work`. */
+async function sent(stage: Stage, work: () => Promise<Cost>): Promise<Cost> {
   const before = await stage.storedBytes();
-  const ms = await timed(work);
-  return { ms, bytes: (await stage.storedBytes()) - before };
+  const cost = await work();
+  return { ...cost, bytes: (await stage.storedBytes()) - before };
 }
-
-const formatTook = ({ ms, bytes }: Took) =>
-  bytes === undefined ? seconds(ms) : `${seconds(ms)}, ${(bytes / 1e6).toFixed(1)} MB`;

@@ -2,9 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type CacheRun, measureCache } from "./cache-run.ts";
-import { cargo } from "./ecosystems/cargo.ts";
+import { type Cost, formatCost } from "./cost.ts";
+import { cargo, cargoContent } from "./ecosystems/cargo.ts";
 import type { Ecosystem } from "./ecosystems/ecosystem.ts";
-import { go } from "./ecosystems/go.ts";
+import { go, goExact } from "./ecosystems/go.ts";
 import { maven } from "./ecosystems/maven.ts";
 import { npmModules, npmStore } from "./ecosystems/npm.ts";
 import { pip } from "./ecosystems/pip.ts";
@@ -12,7 +13,7 @@ import { openStage } from "./stage.ts";
 import { formatCells } from "./table.ts";
 import { say } from "./voice.ts";
 
-const ecosystems: readonly Ecosystem[] = [npmStore, npmModules, maven, go, cargo, pip];
+const ecosystems: readonly Ecosystem[] = [npmStore, npmModules, maven, go, goExact, cargo, cargoContent, pip];
 
 const wanted = process.argv.slice(2);
 const chosen = ecosystems.filter(({ id }) => wanted.length === 0 || wanted.includes(id));
@@ -32,11 +33,7 @@ const runs: CacheRun[] = [];
 }
 await writeFile(path.join(import.meta.dirname, "caches.json"), `${JSON.stringify(runs, null, 2)}\n`);
 
-const figure = (step: { readonly ms: number; readonly bytes?: number } | undefined) => {
-  if (step === undefined) return "–";
-  const seconds = `${(step.ms / 1_000).toFixed(1)} s`;
-  return step.bytes === undefined ? seconds : `${seconds}, ${(step.bytes / 1e6).toFixed(1)} MB`;
-};
+const figure = (cost: Cost | undefined) => (cost === undefined ? "–" : formatCost(cost));
 const rows = runs.flatMap(({ id, name, steps }) =>
   steps.map(({ what, ours, whole }) => [id, name, what, figure(ours), figure(whole)]),
 );

@@ -10,6 +10,20 @@ export async function memoryOf(pid: number): Promise<Memory> {
   return { nowBytes: kibibytes("VmRSS"), highestBytes: kibibytes("VmHWM") };
 }
 
+export type ProcessorTime = { readonly ownMs: number; readonly childrenMs: number };
+
+/** User and system time so far: its own with all its threads, and that of its children which have ended. */
+export async function processorTimeOf(pid: number): Promise<ProcessorTime> {
+  const fields = await readFile(`/proc/${pid}/stat`, "latin1");
+  // The name before them may hold anything, a ")" too.
+  const [user, system, childrenUser, childrenSystem] = fields
+    .slice(fields.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 15)
+    .map((ticks) => Number(ticks) * 10) as [number, number, number, number];
+  return { ownMs: user + system, childrenMs: childrenUser + childrenSystem };
+}
+
 export async function countOpenFiles(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length;
 }

@@ -1,5 +1,6 @@
 // cargo: the registry's crates, and what was compiled (`target`).
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type Ecosystem, run } from "./ecosystem.ts";
 
@@ -24,12 +25,35 @@ fn main() {
 const environment = (cache: string) => ({
   CARGO_HOME: path.join(cache, "cargo"),
   CARGO_TARGET_DIR: path.join(cache, "target"),
+  // What is kept for the next edit of a file is of no use to a job that compiles once.
+  CARGO_INCREMENTAL: "0",
 });
+
+/** cargo itself checks a crate when it has downloaded it, and not again. */
+async function checkCrates(project: string, cache: string): Promise<void> {
+  const lock = await readFile(path.join(project, "Cargo.lock"), "utf8");
+  const registry = path.join(cache, "cargo/registry/cache");
+  const crates = (await readdir(registry, { withFileTypes: true, recursive: true })).filter((entry) =>
+    entry.isFile(),
+  );
+  const sums = new Map<string, string>();
+  for (const { parentPath, name } of crates) {
+    const bytes = await readFile(path.join(parentPath, name));
+    sums.set(name, createHash("sha256").update(bytes).digest("hex"));
+  }
+  const locked = /^name = "(?<name>.+)"\nversion = "(?<version>.+)"\nsource = .+\nchecksum = "(?<sum>.+)"$/gm;
+  const wanted = [...lock.matchAll(locked)].map(({ groups = {} }) => groups);
+  const known = wanted.filter(({ name, version }) => sums.has(`${name}-${version}.crate`));
+  const wrong = known.find(({ name, version, sum }) => sums.get(`${name}-${version}.crate`) !== sum);
+  if (wrong !== undefined) throw new Error(`The crate ${wrong["name"]} is not as Cargo.lock has it`);
+  if (known.length === 0) throw new Error(`There is no crate of Cargo.lock in ${registry}`);
+}
 
 export const cargo: Ecosystem = {
   id: "E4",
   name: "cargo, registry and target",
   program: "cargo",
+  parameters: { compare: "exact" },
   outputs: [],
   write: async (project, scratch, updated) => {
     const dependencies = Object.entries(updated ? after : before).map(
@@ -46,4 +70,14 @@ export const cargo: Ecosystem = {
     await run(project, ["cargo", "build", "--locked", "--quiet"], environment(cache));
     await run(project, [path.join(cache, "target/debug/bench")]);
   },
+  verify: async (project, cache) => {
+    await checkCrates(project, cache);
+    await run(project, ["cargo", "build", "--locked", "--offline", "--quiet"], environment(cache));
+  },
+};
+
+export const cargoContent: Ecosystem = {
+  ...cargo,
+  name: "cargo, the same with `compare: content`",
+  parameters: { compare: "content" },
 };
