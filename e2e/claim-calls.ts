@@ -16,6 +16,8 @@ export type ClaimRequest = {
   readonly mode?: string;
   /** The fsGroup of its pods. */
   readonly group?: string;
+  /** See `Insistence`. */
+  readonly alsoAfter?: string;
 };
 
 type Publishing = {
@@ -92,14 +94,14 @@ export class ClaimCalls {
     return target;
   }
 
-  async unpublish(pod: string): Promise<void> {
+  async unpublish(pod: string, options?: CallOptions): Promise<void> {
     const request = { ...this.#named, target_path: await this.target(pod) };
-    await this.#call("Node", "NodeUnpublishVolume", request);
+    await this.#call("Node", "NodeUnpublishVolume", request, options);
   }
 
-  async unstage(): Promise<void> {
+  async unstage(options?: CallOptions): Promise<void> {
     const request = { ...this.#named, staging_target_path: this.staging };
-    await this.#call("Node", "NodeUnstageVolume", request);
+    await this.#call("Node", "NodeUnstageVolume", request, options);
   }
 
   async expand(bytes: number): Promise<Reply> {
@@ -125,16 +127,27 @@ export class ClaimCalls {
 
   /** As a provisioner does: again and again until it is done; tells each progress. */
   async deleteAtLast(tell?: (words: string) => void): Promise<void> {
-    await insisting((options) => this.delete(options), tell);
+    const { alsoAfter } = this.#request;
+    await insisting((options) => this.delete(options), { alsoAfter, tell });
   }
 
   /** Created, staged and published for one pod, which `work` is; then taken down again, but for the claim itself. */
   async runPod(work: (at: string) => Promise<void>): Promise<void> {
-    await this.create();
-    await this.stage();
-    await work(await this.publish({ pod: "user" }));
-    await this.unpublish("user");
-    await this.unstage();
+    await work(await this.mountAtLast("user"));
+    await this.unmountAtLast("user");
+  }
+
+  /** Created, staged and published, as callers do who ask again; returns where the pod finds it. */
+  async mountAtLast(pod: string): Promise<string> {
+    const { alsoAfter } = this.#request;
+    await insisting((options) => this.create(options), { alsoAfter });
+    await insisting((options) => this.stage(options), { alsoAfter });
+    return await insisting((options) => this.publish({ pod, options }), { alsoAfter });
+  }
+
+  async unmountAtLast(pod: string): Promise<void> {
+    await insisting((options) => this.unpublish(pod, options));
+    await insisting((options) => this.unstage(options));
   }
 
   /** As the kubelet names it. */
@@ -162,20 +175,29 @@ export class ClaimCalls {
   }
 }
 
+/** For how long `alsoAfter` is asked again. */
+const PATIENCE_MS = 600_000;
+
+export type Insistence = {
+  /** Hears each progress. */
+  readonly tell?: ((words: string) => void) | undefined;
+  /** What else is asked again after, for some time: `UNAVAILABLE`, where a registry may be too slow. */
+  readonly alsoAfter?: string | undefined;
+};
+
 /** As callers of CSI do: ABORTED is progress, and is asked again; so is what a slow machine did not answer in time. */
-export async function insisting(
-  call: (options: CallOptions) => Promise<unknown>,
-  tell: (words: string) => void = () => undefined,
-): Promise<void> {
-  for (;;) {
+export async function insisting<T>(
+  call: (options: CallOptions) => Promise<T>,
+  { tell = () => undefined, alsoAfter }: Insistence = {},
+): Promise<T> {
+  for (const last = performance.now() + PATIENCE_MS; ; await pause(200)) {
     try {
-      await call({ deadlineMs: 30_000 });
-      return;
+      return await call({ deadlineMs: 30_000 });
     } catch (error) {
       const { code, message } = error as CsiError;
-      if (code !== "ABORTED" && code !== "DEADLINE_EXCEEDED") throw error;
+      const isUnderWay = code === "ABORTED" || code === "DEADLINE_EXCEEDED";
+      if (!isUnderWay && (code !== alsoAfter || performance.now() > last)) throw error;
       tell(message);
-      await pause(200);
     }
   }
 }

@@ -35,8 +35,7 @@ export async function claim(plugin: Plugin, request: Partial<ClaimRequest> = {})
       await insisting((options) => calls.publish({ pod, options }));
     },
     unmount: async () => {
-      await calls.unpublish(pod);
-      await insisting(() => calls.unstage());
+      await calls.unmountAtLast(pod);
     },
     modify: (mutable) => calls.modify(mutable),
     remove: (tell) => calls.deleteAtLast(tell),

@@ -27,7 +27,7 @@ const plugin = await openClaimPlugin({
 function claimOf(name: string, more: Readonly<Record<string, string>> = {}): ClaimCalls {
   const repository = `${registry.host}/caches/\${cache}`;
   const parameters = { repository, cache: "m2", key: name, when: "always", ...more };
-  return new ClaimCalls({ plugin }, { name, parameters });
+  return new ClaimCalls({ plugin }, { name, parameters, alsoAfter: "UNAVAILABLE" });
 }
 
 const claims = {
@@ -40,8 +40,14 @@ const claims = {
   volatile: claimOf("volatile", { durability: "volatile" }),
 };
 
-console.log(JSON.stringify(process.argv[2] === "before" ? await before() : await after()));
-process.exit(0);
+try {
+  console.log(JSON.stringify(process.argv[2] === "before" ? await before() : await after()));
+  process.exit(0);
+} catch (error) {
+  console.error(plugin.log.slice(-40).join("\n"));
+  console.error(error);
+  process.exit(1);
+}
 
 async function put(at: string, contents: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(contents)) {
@@ -53,13 +59,11 @@ async function put(at: string, contents: Readonly<Record<string, string>>): Prom
 async function before(): Promise<object> {
   for (const claim of [claims.committed, claims.unstaged]) await claim.runPod((at) => put(at, content));
   registry.hold(({ method }) => method !== "GET" && method !== "HEAD");
-  const deletion = claims.committed.delete({ deadlineMs: 600_000 }).catch((error: CsiError) => error.code);
+  const deletion = claims.committed.delete({ deadlineMs: 3_600_000 }).catch((error: CsiError) => error.code);
   const isSending = () => registry.asked.some(({ method }) => method === "POST" || method === "PUT");
   await until(isSending, "what was committed is being sent");
   for (const claim of [claims.mounted, claims.volatile]) {
-    await claim.create();
-    await claim.stage();
-    const at = await claim.publish({ pod: "user" });
+    const at = await claim.mountAtLast("user");
     await writeFile(path.join(at, "synced"), content["big.jar"], { flush: true });
     await writeFile(path.join(at, "unsynced"), content["big.jar"]);
   }
@@ -69,7 +73,6 @@ async function before(): Promise<object> {
 
 async function after(): Promise<object> {
   const found = (await namesIn(path.join(plugin.root, "claims"))).length;
-  for (const claim of [claims.unstaged, claims.mounted, claims.volatile]) await claim.create();
   claims.committed.id = await idOf("committed");
   await claims.committed.deleteAtLast();
   const unstaged = await seen(claims.unstaged, isWhole);
