@@ -170,9 +170,12 @@ export class Blobs {
       await partial.close();
       return { partial, reservation, used: false, ...(unpacked === undefined ? {} : { unpacked }) };
     } catch (error) {
-      const misled = isFailure(error, "corrupt") && partial.sources.some(({ kind }) => kind === "mirror");
+      const isWrong = isFailure(error, "corrupt");
+      const isMisled = isWrong && partial.sources.some(({ kind }) => kind === "mirror");
       await this.#end(partial, keepsAfter(error));
-      if (!misled || wanted.upstreamOnly === true) throw error;
+      // The disk may have lost what was there before: nothing of it is left now.
+      if (isWrong && partial.isResumed) return await this.#bring(access, wanted, how);
+      if (!isMisled || wanted.upstreamOnly === true) throw error;
       return await this.#bring(access, { ...wanted, upstreamOnly: true }, how);
     } finally {
       this.#arriving.delete(key);

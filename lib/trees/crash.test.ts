@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { digestOf } from "../core/digest.ts";
 import { contentOf, Kit, never, requestFor } from "./testing/kit.ts";
 import { addFiles, addImage, addRepository, type Repository } from "./testing/registry-twin.ts";
 import { twinLayer } from "./testing/unpacker-twin.ts";
@@ -110,6 +111,50 @@ describe("a start after a crash in an ingest", () => {
     using leased = await again.lease(request, never);
     expect(leased.layers).toHaveLength(1);
     expect([...kit.registry.sentBytes.values()]).toEqual([5 * MiB]);
+  });
+});
+
+describe("a resumed blob whose first bytes the disk lost", () => {
+  const big = "z".repeat(9 * MiB);
+  const broken = { empty: "", cut: "z".repeat(MiB), other: "y".repeat(9 * MiB) };
+
+  async function interrupt() {
+    const request = requestFor(`r.example/a@${addFiles(repository, { big })}`);
+    const first = await kit.start();
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = async (_digest, offset) => {
+      if (offset >= 5 * MiB) await held.promise;
+    };
+    const waiting = first.lease(request, never).catch(() => undefined);
+    await until(() => [...kit.registry.sentBytes.values()][0] === 5 * MiB);
+    const stopped = first[Symbol.asyncDispose]();
+    held.resolve();
+    await Promise.all([waiting, stopped]);
+    const [partial = ""] = await kit.list("partials");
+    return { request, data: path.join(kit.root, "partials", partial, "data") };
+  }
+
+  it.each(Object.keys(broken) as Array<keyof typeof broken>)(
+    "is brought again from its first byte, and its caller hears nothing of it: %s",
+    async (how) => {
+      const { request, data } = await interrupt();
+      await writeFile(data, broken[how]);
+      const again = await kit.start();
+      kit.registry.sentBytes.clear();
+      using leased = await again.lease(request, never);
+      expect((await contentOf(leased))["big"]).toBe(big);
+      expect([...kit.registry.sentBytes.values()]).toEqual([5 * MiB + 9 * MiB]);
+      expect(await kit.list("partials")).toEqual([]);
+    },
+  );
+
+  it("is refused when the registry's are wrong as well", async () => {
+    const { request, data } = await interrupt();
+    await writeFile(data, broken.other);
+    repository.blobs.set(digestOf(big), Buffer.from(broken.other));
+    const again = await kit.start();
+    await expect(again.lease(request, never)).rejects.toMatchObject({ reason: "corrupt" });
+    expect(await kit.list("partials")).toEqual([]);
   });
 });
 

@@ -54,6 +54,8 @@ export class Partial implements BlobSink {
   #digest: string | undefined;
   /** Nothing but the data is in the directory. */
   #bare = true;
+  /** Whether it went on with bytes that an earlier run left on the disk. */
+  isResumed = false;
 
   private constructor(
     { directory, boot }: PartialPlace,
@@ -101,6 +103,7 @@ export class Partial implements BlobSink {
       const partial = new Partial({ directory, boot }, blob, data, { map, hashes });
       if (options.onWrite !== undefined) partial.#onWrite = options.onWrite;
       partial.#bare = map === undefined && found === undefined;
+      partial.isResumed = chunks.length > 0;
       for (const chunk of chunks) partial.#written.add(spanOf(chunk, blob.size));
       partial.feed.progress.advance(partial.#written.contiguous);
       return partial;
