@@ -101,14 +101,9 @@ describe("a root on XFS with project quotas", () => {
     const parameters = { repository, cache: "m2", when: "always", ...more.parameters };
     return make({ name, ...more, parameters });
   };
-  const mounted = async (claim: ClaimCalls): Promise<string> => {
-    await claim.create();
-    await claim.stage();
-    return await claim.publish({ pod: "user" });
-  };
+  const mounted = async (claim: ClaimCalls): Promise<string> => await claim.mountAtLast("user");
   const gone = async (claim: ClaimCalls): Promise<void> => {
-    await claim.unpublish("user");
-    await claim.unstage();
+    await claim.unmountAtLast("user");
     await claim.deleteAtLast();
   };
   const stats = async (claim: ClaimCalls, at: string): Promise<readonly Reply[]> => {
