@@ -5,6 +5,7 @@ import type { CachePolicy } from "../core/claim-settings.ts";
 import { type Amount, bytesOf } from "../core/quantity.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
+import { keptBytes } from "./kept-pack.ts";
 
 export type RoomDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" | "trees" | "overcommit">;
 
@@ -36,14 +37,17 @@ export async function readPolicy(
   return admitPolicy(policy, { pendingBytes: await readPending(deps), boundBytes });
 }
 
-/** What claims that are deleted, and that the registry has not confirmed, hold of the disk. */
-async function readPending({ claims, limits, layers }: PendingDeps): Promise<number> {
+/** What claims that are deleted, and that the registry has not confirmed, hold of the disk, packed and unpacked. */
+async function readPending(deps: PendingDeps): Promise<number> {
+  const { claims, limits, layers } = deps;
   let bytes = 0;
   for (const record of claims.all.values()) {
     if (!isPendingWriteBack(record)) continue;
     const { commit, project } = record;
     bytes +=
-      commit === undefined ? ((await limits.usage(project))?.bytes ?? 0) : layers.bytesOf([commit.layer]);
+      commit === undefined
+        ? ((await limits.usage(project))?.bytes ?? 0)
+        : layers.bytesOf([commit.layer]) + (await keptBytes(deps, record));
   }
   return bytes;
 }

@@ -3,12 +3,13 @@ import type { PackedDelta, Packed as PackedTree } from "../archive/pack-delta.ts
 import type { PackedPart } from "../archive/packed-part.ts";
 import type { Packer } from "../archive/packer.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { emptyLayer } from "./claim-disk.ts";
 import type { Packed, Told } from "./delete-claim.ts";
+import { type KeptPack, keepPack, takeUpPack } from "./kept-pack.ts";
 import type { LayerUse } from "./layer-use.ts";
 import { layersOfCommit } from "./local-heads.ts";
 import { finishTrims, packedOf, trimClaim } from "./trim-claim.ts";
@@ -41,23 +42,50 @@ export type PackedClaim = Packed & {
 const NO_BASE: VersionBase = { layers: [], bytes: 0 };
 
 /**
- * The committed Layer, packed against what its base shows; repeating gives the same bytes. What equals the base is taken
- * out of the Layer too, unless another claim is based on it by then. Failures: those of packing and trimming, and
- * `unavailable` or `denied` where the base cannot be read now.
+ * The committed Layer, packed against what its base shows; repeating gives the same bytes, and packs them no second time
+ * while they are there. What equals the base is taken out of the Layer too, unless another claim is based on it by then.
+ * Failures: those of packing and trimming, and `unavailable` or `denied` where the base cannot be read now.
  */
 export async function packClaim(deps: PackDeps, record: ClaimRecord, told: Told): Promise<PackedClaim> {
   // What an earlier call began goes by its own journal, before that makes way.
   if (record.commit !== undefined) await finishTrims(deps, [record.commit.layer]);
-  told.tell(`Packing what changed in the volume "${record.volumeId}"`);
-  const delta = await packChange(deps, record);
-  noteLeftOut(deps, record, delta);
-  if (delta.parts.length === 0 || (await isStillEmpty(deps, record)))
-    return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
-  await trim(deps, record, delta);
-  const why = await whyWhole(deps, record, delta, told);
+  const pack = await changeOf(deps, record, told);
+  if (pack === undefined) return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
+  if (pack.kind === "whole") return toWhole(pack);
+  const why = await whyWhole(deps, record, pack, told);
   if (typeof why === "string") return await packWhole(deps, record, { why, tell: told.tell });
-  return { isChanged: true, base: why, parts: delta.parts, bytes: why.bytes + delta.bytes };
+  return { isChanged: true, base: why, parts: pack.parts, bytes: why.bytes + pack.bytes };
 }
+
+/** As an earlier try packed it, or packed now, with the Layer trimmed to it where that may be; undefined where nothing changed. */
+async function changeOf(deps: PackDeps, record: ClaimRecord, told: Told): Promise<KeptPack | undefined> {
+  const earlier = await takeUpPack(deps, record);
+  if (earlier?.kind === "whole" || earlier?.trims === 0) return earlier;
+  const delta = earlier ?? (await packChange(deps, record, told));
+  if (delta.parts.length === 0 || (await isStillEmpty(deps, record))) return undefined;
+  const { parts, bytes, kept } = delta;
+  const trims = (await trim(deps, record, delta)) ? 0 : delta.trims;
+  const pack: KeptPack = { kind: "delta", parts, bytes, kept, trims };
+  await keep(deps, record, pack);
+  return pack;
+}
+
+/** Without that it is packed again. */
+async function keep(deps: PackDeps, record: ClaimRecord, pack: KeptPack): Promise<void> {
+  try {
+    await keepPack(deps, record, pack);
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    deps.log.warn("What was packed of a claim is not noted", { volume: record.volumeId, error });
+  }
+}
+
+const toWhole = ({ parts, bytes }: Pick<KeptPack, "parts" | "bytes">): PackedClaim => ({
+  isChanged: true,
+  base: NO_BASE,
+  parts,
+  bytes,
+});
 
 /** All that the claim shows, as a new base that needs nothing of any registry. */
 export async function packWhole(
@@ -74,7 +102,9 @@ export async function packWhole(
     record.settings.layout === "copy"
       ? await packAll(deps, record, upper, output)
       : await deps.packer.packMerged({ layers: [upper, ...below], ...output }, deps.signal);
-  return { isChanged: true, base: NO_BASE, parts: packed.parts, bytes: packed.bytes };
+  const { parts, bytes } = packed;
+  await keep(deps, record, { kind: "whole", parts, bytes });
+  return toWhole(packed);
 }
 
 type Output = Awaited<ReturnType<typeof openOutput>>;
@@ -89,15 +119,16 @@ async function packAll(
   return await deps.packer.packDelta({ ...job, ...output }, deps.signal);
 }
 
-async function packChange(deps: PackDeps, record: ClaimRecord): Promise<PackedDelta> {
+async function packChange(deps: PackDeps, record: ClaimRecord, { tell }: Told): Promise<PackedDelta> {
+  tell(`Packing what changed in the volume "${record.volumeId}"`);
   const { layout, compare, devices } = record.settings;
   const trees = await treesOf(deps, record);
   const kind = layout === "copy" ? "plain" : "overlay";
   const output = await openOutput(deps, record);
-  return await deps.packer.packDelta(
-    { ...trees, kind, compare, devices: kind === "plain" && devices, ...output },
-    deps.signal,
-  );
+  const job = { ...trees, kind, compare, devices: kind === "plain" && devices, ...output } as const;
+  const delta = await deps.packer.packDelta(job, deps.signal);
+  noteLeftOut(deps, record, delta);
+  return delta;
 }
 
 /** A claim that began with nothing has but the root that was made for it, which is no content. */
@@ -141,7 +172,7 @@ async function openOutput({ files, root, discard, layerMax }: PackDeps, record: 
 async function whyWhole(
   deps: PackDeps,
   record: ClaimRecord,
-  delta: PackedDelta,
+  delta: KeptPack,
   { secrets }: Told,
 ): Promise<string | VersionBase> {
   if (record.settings.format === "portable") return "its format is portable";
@@ -154,13 +185,18 @@ async function whyWhole(
   return base;
 }
 
-/** What it takes is known then, too. */
-async function trim(deps: PackDeps, record: ClaimRecord, { trims, kept }: PackedDelta): Promise<void> {
+/** Whether nothing is left to be trimmed. What it takes is known then, too. */
+async function trim(
+  deps: PackDeps,
+  record: ClaimRecord,
+  { trims, kept }: Pick<PackedDelta, "trims" | "kept">,
+): Promise<boolean> {
   const layer = record.commit?.layer;
-  if (layer === undefined) return;
+  if (layer === undefined) return false;
   const isTrimmed = trims === 0 || (await trimClaim(deps, record));
   if (isTrimmed || deps.layers.bytesOf([layer]) === 0)
     await deps.layers.weigh(layer, { ownBytes: kept.bytes, inodes: kept.inodes });
+  return isTrimmed;
 }
 
 function noteLeftOut({ log }: PackDeps, { volumeId }: ClaimRecord, { leftOut }: PackedDelta): void {

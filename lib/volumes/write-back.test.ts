@@ -1,13 +1,25 @@
 // A claim's way to the registry and back, over the real store, packer, ORAS and registry.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { orasCli } from "../../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
+import { openRegistryDouble } from "../../testing/registry-double.ts";
 import { areTrimsSealed, sealTrims } from "../archive/trim-journal.ts";
-import { isFailure, type Reason } from "../core/failure.ts";
+import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import { readPolicy } from "./claim-room.ts";
 import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
 import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
 import { packedOf } from "./trim-claim.ts";
@@ -86,6 +98,14 @@ const manifestOf = async (tag: string) =>
     layers: ReadonlyArray<{ digest: string; size: number; mediaType: string }>;
     annotations: Record<string, string>;
   };
+
+const packedNames = (node: RealNode, { record }: RealClaim) => listOf(packedOf(node.root, record));
+
+function flip(at: string): void {
+  const bytes = readFileSync(at);
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  writeFileSync(at, bytes);
+}
 
 const digestOfTag = async (tag: string) =>
   (await oras("resolve", "--plain-http", `${repository()}:${tag}`)).trim();
@@ -232,6 +252,105 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(again.claims.all.size).toBe(0);
     expect(await tags()).toEqual(["main", push?.versionTag]);
     expect(await digestOfTag("main")).toBe(push?.manifest);
+  });
+
+  it.each(["in the same life", "started again"])(
+    "sends with the next call only what the registry lacks, packing nothing again, %s",
+    async (again) => {
+      const double = open.use(await openRegistryDouble());
+      const node = newNode({ layerMax: 1000 });
+      let deps = await node.start();
+      const parameters = cached({}, double.host);
+      const claim = await RealClaim.begin(node, deps, { name: "one", parameters });
+      for (const name of ["a", "b"]) writeFileSync(path.join(claim.upper, name), randomBytes(BIG));
+      await claim.unstage();
+      const sent = () =>
+        double.asked
+          .filter(({ method }) => method === "PUT")
+          .flatMap(({ query }) => new URLSearchParams(query).get("digest") ?? []);
+      const down = { kind: "status", status: 503, headers: { "retry-after": "3600" } } as const;
+      double.spoilWhere(() => new Set(sent()).size > 1, down, Number.POSITIVE_INFINITY);
+      await expect(claim.delete()).rejects.toEqual(being("unavailable"));
+      const [first, second] = sent();
+      expect(packedNames(node, claim)).toEqual(["packed.json", "part-0", "part-1"]);
+      double.mend();
+      if (again === "started again") deps = await node.restart();
+      const before = sent().length;
+      const packs = ["packDelta", "packMerged"].map((name) => vi.spyOn(deps.packer, name as "packDelta"));
+      await claim.delete(deps);
+      expect(packs.map(({ mock }) => mock.calls.length)).toEqual([0, 0]);
+      // And the config.
+      expect(sent().slice(before)).toEqual([second, expect.not.stringContaining(first ?? "")]);
+      const [sentBytes = 0] = sentBy(node);
+      expect(sentBytes).toBeGreaterThan(BIG);
+      expect(sentBytes).toBeLessThan(1.5 * BIG);
+      expect(listOf(path.join(node.root, "volumes"))).toEqual([]);
+    },
+  );
+
+  it.each<[string, (directory: string) => void]>([
+    ["an archive is cut", (directory) => truncateSync(path.join(directory, "part-0"), 100)],
+    ["an archive has other bytes", (directory) => flip(path.join(directory, "part-0"))],
+    ["an archive is gone", (directory) => rmSync(path.join(directory, "part-0"))],
+    ["the note of it is torn", (directory) => truncateSync(path.join(directory, "packed.json"), 100)],
+    ["the note of it is gone", (directory) => rmSync(path.join(directory, "packed.json"))],
+  ])("packs the same bytes again where %s", async (_, spoil) => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    // What equals the base is trimmed, so that the second packing finds another Layer than the first.
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { push } = claim.record;
+    spoil(packedOf(node.root, claim.record));
+    node.stopAt = undefined;
+    await claim.delete(await node.restart());
+    expect(await digestOfTag("main")).toBe(push?.manifest);
+  });
+
+  it("trims by what it packed before, once no claim is based on the Layer any more", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    const late = new Failure("unavailable", "Cannot pack it yet");
+    await expect(claim.delete({ ...deps, pack: () => Promise.reject(late) })).rejects.toBe(late);
+    const user = await begin(node, deps, "three", { policy: "discard" });
+    expect(user.record.base?.origin).toBe("local");
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const [content = ""] = deps.trees.contents(claim.record.commit ? [claim.record.commit.layer] : []) ?? [];
+    expect(listOf(content)).toContain("gone");
+    node.stopAt = undefined;
+    await user.unstage();
+    await user.delete();
+    const packing = vi.spyOn(deps.packer, "packDelta");
+    await claim.delete();
+    expect(packing).not.toHaveBeenCalled();
+    expect(listOf(content)).toEqual(["small"]);
+  });
+
+  it("counts what is packed and waits against what write-backs may hold", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const claim = await begin(node, deps, "one");
+    writeFileSync(path.join(claim.upper, "a"), randomBytes(BIG));
+    await claim.unstage();
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { commit, terms, settings } = claim.record;
+    const bytes = deps.layers.bytesOf(commit === undefined ? [] : [commit.layer]);
+    const policyAt = async (pending: number) =>
+      (await readPolicy({ ...deps, pending: { kind: "bytes", bytes: pending } }, { terms, settings })).policy;
+    expect(await policyAt(bytes + BIG - 1)).toBe("pull");
+    expect(await policyAt(bytes + BIG + 10_000)).toBe("pull-push");
   });
 
   it("moves its version's tag where that has lost its base since, rather than to say conflict for ever", async () => {

@@ -35,7 +35,7 @@ import { call } from "./node.ts";
 
 export class Stopped extends Error {}
 
-export type RealNodeOptions = { readonly chainMax?: number };
+export type RealNodeOptions = { readonly chainMax?: number; readonly layerMax?: number };
 
 /** Who brings a password may have what it opens. */
 const keyring: Keyring = {
@@ -145,7 +145,7 @@ export class RealNode implements AsyncDisposable {
       reader: rig.reader,
       listTags: async (access: Access, signal: AbortSignal) => await oras.listTags(access, { signal }),
       pushing: { ...rig.patience, oras, upstream: rig.reader },
-      layerMax: 2 ** 30,
+      layerMax: this.#options.layerMax ?? 2 ** 30,
       chainMax: this.#options.chainMax ?? 8,
       signal: call.signal,
       onPushStep: async (step: string) => {
