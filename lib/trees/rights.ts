@@ -2,13 +2,15 @@
 import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
 import { type Failure, isFailure } from "../core/failure.ts";
-import type { Reference } from "../core/reference.ts";
+import { formatReference, type Reference } from "../core/reference.ts";
 import type { FetchedTag, Reader } from "../registry/reader.ts";
 import { anonymously, type Proofs } from "./permission.ts";
+import { SharedQuestions } from "./shared-questions.ts";
 
 export class Rights {
   readonly #reader: Reader;
   readonly #proofs: Proofs;
+  readonly #questions = new SharedQuestions();
 
   constructor(reader: Reader, proofs: Proofs) {
     this.#reader = reader;
@@ -25,7 +27,8 @@ export class Rights {
     const open = accesses.find((access) => this.#proofs.isOpen(access, digest));
     if (open !== undefined) return anonymously(open);
     return await firstAllowed(accesses, async (access) => {
-      await this.#reader.prove(access, digest, signal);
+      const key = `prove ${this.#proofs.who(access)} ${digest}`;
+      await this.#questions.ask(key, () => this.#reader.prove(access, digest, signal), signal);
       this.#proofs.remember(access, digest);
       return access;
     });
@@ -38,10 +41,12 @@ export class Rights {
     return fetched;
   }
 
-  /** What the tag means now. An answer of the registry itself is a proof too; a mirror's is none. */
+  /** What the tag means now, or meant within the last second. An answer of the registry itself is a proof too; a mirror's is none. */
   async resolve(accesses: readonly Access[], reference: Reference, signal: AbortSignal): Promise<Digest> {
     return await firstAllowed(accesses, async (access) => {
-      const { digest, source } = await this.#reader.resolve(access, reference, signal);
+      const key = `resolve ${this.#proofs.who(access)} ${formatReference(reference)}`;
+      const ask = () => this.#reader.resolve(access, reference, signal);
+      const { digest, source } = await this.#questions.ask(key, ask, signal);
       if (source.kind === "upstream") this.#proofs.remember(access, digest);
       return digest;
     });
