@@ -38,11 +38,22 @@ export class ClaimRecords {
     return this.#records.get(volumeId);
   }
 
-  /** Throws `not-found`. */
+  /** Throws `not-found`, and what refuseUnreadable() throws. */
   require(volumeId: string): ClaimRecord {
     const record = this.#records.get(volumeId);
     if (record !== undefined) return record;
+    this.refuseUnreadable(volumeId);
     throw new Failure("not-found", `Cannot find the volume "${volumeId}": no claim on this node has that id`);
+  }
+
+  /** Throws `unavailable` for a claim that is here while nobody knows what it is: it is neither gone nor to be made anew. */
+  refuseUnreadable(volumeId: string): void {
+    if (!this.unreadable.includes(volumeId)) return;
+    const file = path.join(this.#directory, volumeId);
+    throw new Failure(
+      "unavailable",
+      `Cannot use the volume "${volumeId}": its record "${file}" cannot be read; run the release that wrote it, or remove that file to let go of all the claim holds`,
+    );
   }
 
   /** From now on what the Records name is held by it, too. */
@@ -70,7 +81,8 @@ export class ClaimRecords {
   async #read(name: string, log: Log): Promise<void> {
     try {
       const record = parseClaimRecord(await this.#files.read(path.join(this.#directory, name)), name);
-      if (record.volumeId === name) this.#records.set(name, record);
+      if (record.volumeId !== name) throw misnamed(name, record);
+      this.#records.set(name, record);
     } catch (error) {
       if (!isFailure(error)) throw error;
       log.error("Cannot read a claim's record; what it describes is left as it is", { error });
@@ -78,3 +90,6 @@ export class ClaimRecords {
     }
   }
 }
+
+const misnamed = (name: string, { volumeId }: ClaimRecord) =>
+  new Failure("corrupt", `Cannot read the record "${name}": it is that of "${volumeId}"; remove it`);

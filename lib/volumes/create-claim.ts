@@ -15,7 +15,7 @@ export type CreateDeps = ClaimDeps &
 
 /**
  * The claim is recorded, has its directory and its limit; its base is found when it is first staged. Repeating is
- * safe: one name is one claim. Failures: invalid, conflict, busy, out-of-range, full (another node may have the room).
+ * safe: one name is one claim. Failures: invalid, conflict, busy, unavailable, out-of-range, full (another node may have the room).
  */
 export async function createClaim(deps: CreateDeps, request: CreateClaimRequest): Promise<ClaimAnswer> {
   checkCapabilities(request.name, request.capabilities);
@@ -26,6 +26,7 @@ export async function createClaim(deps: CreateDeps, request: CreateClaimRequest)
   refuseElsewhere(deps, request);
   const volumeId = claimIdOf(request.name);
   using _turn = deps.turns.take(volumeId);
+  deps.claims.refuseUnreadable(volumeId);
   const existing = deps.claims.find(volumeId);
   if (admitClaim(existing, request) === "keep" && existing !== undefined) {
     await ensureDisk(deps, existing);

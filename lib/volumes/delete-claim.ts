@@ -51,6 +51,8 @@ export async function deleteClaim<Pack extends Packed>(
   { volumeId, secrets }: DeleteClaimRequest,
   call: Call,
 ): Promise<void> {
+  // Unknown is not the same as gone.
+  deps.claims.refuseUnreadable(volumeId);
   const words = () => deps.flights.get(volumeId)?.words ?? wordsOf(volumeId);
   await waitFor(deps.clock, call, words, async (signal) => {
     if (!deps.flights.has(volumeId)) await untilUnmounted(deps, volumeId, { ...call, signal });
