@@ -58,7 +58,7 @@ export async function deleteClaim<Pack extends Packed>(
     if (!deps.flights.has(volumeId)) await untilUnmounted(deps, volumeId, { ...call, signal });
     // Others who waited too may be done by now.
     if (deps.claims.find(volumeId) === undefined) return;
-    await (deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets)).outcome;
+    await (deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets, { isOwn: true })).outcome;
   });
 }
 
@@ -84,7 +84,15 @@ async function untilUnmounted(deps: StageDeps, volumeId: string, { signal, deadl
 
 const wordsOf = (volumeId: string) => `Deleting the volume "${volumeId}"`;
 
-function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, secrets: Secrets): Flight {
+/** Whether a call for the claim itself began it, with the secrets that are meant for it. */
+type Whose = { readonly isOwn: boolean };
+
+function begin<Pack extends Packed>(
+  deps: DeleteDeps<Pack>,
+  volumeId: string,
+  secrets: Secrets,
+  { isOwn }: Whose,
+): Flight {
   const turn = deps.turns.take(volumeId);
   const flight: { outcome: Promise<void>; words: string } = {
     outcome: Promise.resolve(),
@@ -93,7 +101,7 @@ function begin<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, se
   const tell = (words: string) => {
     flight.words = words;
   };
-  flight.outcome = run(deps, volumeId, { secrets, tell }).finally(() => {
+  flight.outcome = run(deps, volumeId, { secrets, tell, isOwn }).finally(() => {
     turn[Symbol.dispose]();
     deps.flights.delete(volumeId);
   });
@@ -108,7 +116,11 @@ type Progress<Pack> = Pick<WriteBackSeen, "record" | "isChanged" | "isLookedFor"
   readonly packed?: Pack;
 };
 
-async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string, told: Told): Promise<void> {
+async function run<Pack extends Packed>(
+  deps: DeleteDeps<Pack>,
+  volumeId: string,
+  told: Told & Whose,
+): Promise<void> {
   const { claims, clock, files } = deps;
   let progress: Progress<Pack> = { record: deleted(claims.require(volumeId), clock.now()) };
   await claims.write(progress.record);
@@ -125,6 +137,8 @@ async function run<Pack extends Packed>(deps: DeleteDeps<Pack>, volumeId: string
     if (step.kind === "fail") throw step.failure;
     if (step.kind === "remove") return await remove(deps, record);
     if (step.kind === "let-go") {
+      // Its own secrets may do where another's are refused: nothing is lost before they were tried.
+      if (step.isLoss && !told.isOwn && failure !== undefined) throw failure;
       const gone = letGo(deps, record, step);
       await claims.write(gone);
       return await remove(deps, gone);
@@ -177,7 +191,8 @@ async function pushBelow<Pack extends Packed>(
   if (below === undefined) return;
   told.tell(`Waiting for the volume "${below.volumeId}", which this one was built on, to be written back`);
   try {
-    await (deps.flights.get(below.volumeId) ?? begin(deps, below.volumeId, told.secrets)).outcome;
+    await (deps.flights.get(below.volumeId) ?? begin(deps, below.volumeId, told.secrets, { isOwn: false }))
+      .outcome;
   } catch (error) {
     if (!isFailure(error)) throw error;
     deps.log.warn("What a claim was built on is not written back yet", { volume: record.volumeId, error });

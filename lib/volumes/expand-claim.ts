@@ -1,4 +1,5 @@
 // The journey of NodeExpandVolume: a claim's limit is raised while pods use it.
+import type { ClaimRecord } from "../core/claim-record.ts";
 import { expandClaim as expanded } from "../core/claim-steps.ts";
 import { Failure } from "../core/failure.ts";
 import { formatBytes } from "../core/quantity.ts";
@@ -6,7 +7,7 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { makeRoom } from "./claim-room.ts";
 import type { ExpandRequest } from "./requests.ts";
 
-/** The claim may hold what is required at least. Safe to repeat; never shrinks. Failures: not-found, out-of-range, full. */
+/** The claim may hold what is required at least. Safe to repeat; never shrinks. Failures: not-found, out-of-range, busy, full. */
 export async function expandClaim(
   deps: ClaimDeps,
   request: ExpandRequest,
@@ -20,9 +21,16 @@ export async function expandClaim(
     );
   }
   using _turn = deps.turns.take(volumeId);
+  refuseCommitted(deps.claims.require(volumeId));
   const larger = expanded(deps.claims.require(volumeId), size.requiredBytes);
   if (larger.bytes > record.bytes) await makeRoom(deps, larger.bytes - record.bytes);
   await deps.claims.write(larger);
   await deps.limits.set(larger.project, larger);
   return { bytes: larger.bytes };
+}
+
+/** What was committed is content, whose limit is lifted: a new one would stand in the way of its write-back. */
+function refuseCommitted({ volumeId, commit, letGo }: ClaimRecord): void {
+  if (commit === undefined && letGo === undefined) return;
+  throw new Failure("busy", `Cannot make the volume "${volumeId}" larger: it is being deleted`);
 }

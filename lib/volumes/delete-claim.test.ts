@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import { createClaim } from "./create-claim.ts";
+import { deleteClaim } from "./delete-claim.ts";
+import { expandClaim } from "./expand-claim.ts";
+import { stageClaim } from "./stage-claim.ts";
+import { ClaimNode, createRequest, stageRequest, staging } from "./testing/claims.ts";
+import { call } from "./testing/node.ts";
+import { unstageClaim } from "./unstage-claim.ts";
+
+const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
+const cached = new Map([
+  ["repository", "r.example/caches/${cache}"],
+  ["cache", "m2"],
+  ["when", "always"],
+]);
+const DAY = 24 * 3_600_000;
+type Deps = Awaited<ReturnType<ClaimNode["startClaims"]>>;
+
+async function use(deps: Deps, name: string): Promise<string> {
+  const { volumeId } = await createClaim(deps, createRequest({ name, parameters: cached }));
+  await stageClaim(deps, stageRequest(volumeId), call);
+  await unstageClaim(deps, { volumeId, path: staging }, call);
+  return volumeId;
+}
+
+/** Whose pushes the registry takes with a password alone. */
+function guarded(deps: Deps): Deps {
+  return {
+    ...deps,
+    push: async (record, packed, told) => {
+      if (!told.secrets.has("password")) throw new Failure("denied", "Cannot push: denied");
+      return await deps.push(record, packed, told);
+    },
+  };
+}
+
+const secrets = new Map([["password", "p"]]);
+
+describe("deleteClaim()", () => {
+  it("loses nothing of what a claim was built on for the secrets of that claim, whatever the deadline", async () => {
+    const node = new ClaimNode();
+    const deps = guarded(await node.startClaims());
+    const below = await use(deps, "below");
+    await expect(deleteClaim(deps, { volumeId: below, secrets: new Map() }, call)).rejects.toEqual(
+      being("denied"),
+    );
+    const above = await use(deps, "above");
+    expect(deps.claims.require(above).base).toMatchObject({ origin: "local" });
+    node.now += DAY;
+    await expect(deleteClaim(deps, { volumeId: above, secrets: new Map() }, call)).rejects.toEqual(
+      being("denied"),
+    );
+    expect(deps.claims.require(below).letGo).toBeUndefined();
+    await deleteClaim(deps, { volumeId: below, secrets }, call);
+    expect(node.pushes).toEqual([below]);
+    await deleteClaim(deps, { volumeId: above, secrets }, call);
+    expect(node.pushes).toEqual([below, above]);
+  });
+
+  it("is not hindered by an expansion: what was committed has no limit any more", async () => {
+    const node = new ClaimNode();
+    const deps = guarded(await node.startClaims());
+    const volumeId = await use(deps, "one");
+    await expect(deleteClaim(deps, { volumeId, secrets: new Map() }, call)).rejects.toEqual(being("denied"));
+    const size = { requiredBytes: 2 ** 30, limitBytes: 0 };
+    await expect(expandClaim(deps, { volumeId, path: staging, size })).rejects.toEqual(being("busy"));
+    const limited = (await node.quotas.list()).filter(({ limits }) => limits !== undefined);
+    expect(limited).toEqual([]);
+  });
+});
