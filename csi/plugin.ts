@@ -92,7 +92,7 @@ async function noteLacking({ lacking, log }: Ports): Promise<readonly string[]> 
 /** What a Record that cannot be read has is not known, and left as it is. */
 async function repairLimits(limits: Limits, kept: readonly [Records, ClaimRecords], log: Log): Promise<void> {
   const [records, claims] = kept;
-  limits.know([...records.scratches(), ...claims.all.values()]);
+  limits.know(() => [...records.scratches(), ...claims.all.values()]);
   if (records.unreadable.length + claims.unreadable.length > 0) return;
   const lifted = await limits.repair();
   if (lifted > 0) log.info("Lifted limits that no volume has", { projects: lifted });

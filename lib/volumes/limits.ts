@@ -17,8 +17,10 @@ type Limited = { readonly project?: number };
 export class Limits {
   readonly #deps: LimitsDeps | undefined;
   #drawing: Promise<unknown> = Promise.resolve();
-  /** Projects of Records, whichever kind they are of: one that was just drawn has nothing that shows it yet. */
+  /** Of Records: one that was just drawn has nothing that shows it yet. */
   readonly #taken = new Set<number>();
+  /** Records of any kind, as they are when they are asked for. */
+  readonly #kept: Array<() => Iterable<Limited>> = [];
 
   constructor(deps: LimitsDeps | undefined) {
     this.#deps = deps;
@@ -72,17 +74,18 @@ export class Limits {
     return await this.#deps?.quotas.readStrays(directory, project, signal);
   }
 
-  /** These Records are there at a start: nobody else gets their projects. */
-  know(records: Iterable<Limited>): void {
-    for (const { project } of records) if (project !== undefined) this.#taken.add(project);
+  /** While such a Record is there nobody else gets its project, cleared or not: its removal clears it again. */
+  know(records: () => Iterable<Limited>): void {
+    this.#kept.push(records);
   }
 
   /** Clears the limits of projects of ours that nobody is known to have: a start finds what a crash left. */
   async repair(): Promise<number> {
     if (this.#deps === undefined) return 0;
     const { quotas, root } = this.#deps;
+    const taken = this.#recorded();
     const stray = (await quotas.list(root)).filter(
-      ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !this.#taken.has(project),
+      ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !taken.has(project),
     );
     for (const { project } of stray) await quotas.clearLimits(root, project);
     return stray.length;
@@ -101,7 +104,7 @@ export class Limits {
   async #free(records: Iterable<Limited>): Promise<number | undefined> {
     if (this.#deps === undefined) return undefined;
     const { quotas, root, projects } = this.#deps;
-    const taken = new Set([...this.#taken, ...[...records].map(({ project }) => project)]);
+    const taken = this.#recorded(records);
     // What is still charged belongs to a committed Layer, or to something on its way out.
     for (const { project } of await quotas.list(root)) taken.add(project);
     for (let project = projects.base; project < projects.base + projects.count; project++) {
@@ -111,6 +114,11 @@ export class Limits {
       "full",
       "Cannot limit another volume: every project number of this node is taken; delete claims, or raise projects.count",
     );
+  }
+
+  #recorded(records: Iterable<Limited> = []): Set<number | undefined> {
+    const kept = [records, ...this.#kept.map((read) => read())].flatMap((some) => [...some]);
+    return new Set([...this.#taken, ...kept.map(({ project }) => project)]);
   }
 
   #isOurs(project: number): boolean {

@@ -114,7 +114,7 @@ export class TestNode {
     const quotas = this.#stoppable<Quotas>(this.quotas);
     const limited = { quotas, root, projects: { base: 1000, count: 100 } };
     const limits = new Limits(this.hasQuotas ? limited : undefined);
-    limits.know([...records.scratches(), ...claims.all.values()]);
+    limits.know(() => [...records.scratches(), ...claims.all.values()]);
     await limits.repair();
     return {
       files,
