@@ -26,8 +26,8 @@ export type Packed = { readonly isChanged: boolean };
 
 export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
   Pick<CommitDeps, "layers"> & {
-    /** Packs the committed Layer against its base; repeating gives the same bytes. */
-    readonly pack: (record: ClaimRecord, told: Told) => Promise<Pack>;
+    /** Packs the committed Layer against its base; repeating gives the same bytes. Where something changed it waits for `below`, and may build on what that brought to the registry. */
+    readonly pack: (record: ClaimRecord, told: Told, below: () => Promise<void>) => Promise<Pack>;
     /** The registry has confirmed all of it when it resolves, and the Record says so. */
     readonly push: (record: ClaimRecord, packed: Pack, told: Told) => Promise<ClaimRecord>;
     /** The Record as `push` leaves it, where an earlier call tagged it all and it stands; else undefined. */
@@ -173,14 +173,14 @@ async function advance<Pack extends Packed>(
   const committed = await commitClaim(deps, record);
   if (committed === undefined) return { ...progress, isChanged: false };
   if (step.kind === "commit") return { ...progress, record: committed };
-  await pushBelow(deps, committed, told);
-  const made = await deps.pack(committed, told);
+  const made = await deps.pack(committed, told, async () => await pushBelow(deps, committed, told));
   return { ...progress, record: committed, packed: made, isChanged: made.isChanged };
 }
 
 /**
  * A claim of this node that this one was built on goes first, whoever asked for it: a version can only name as its base
- * what the registry has, and would have to hold all of it otherwise. However that ends, this one goes on.
+ * what the registry has, and would have to hold all of it otherwise. However that ends, this one goes on. Not before it is
+ * known that there is a version of this one: how the other ends is its own business otherwise.
  */
 async function pushBelow<Pack extends Packed>(
   deps: DeleteDeps<Pack>,

@@ -39,6 +39,13 @@ export type PackedClaim = Packed & {
   readonly bytes: number;
 };
 
+type Packing = {
+  readonly record: ClaimRecord;
+  readonly told: Told;
+  /** Brings what it was built on to the registry, where that is still to be done; waited for once something changed. */
+  readonly below: () => Promise<void>;
+};
+
 const NO_BASE: VersionBase = { layers: [], bytes: 0 };
 
 /**
@@ -46,12 +53,14 @@ const NO_BASE: VersionBase = { layers: [], bytes: 0 };
  * while they are there. What equals the base is taken out of the Layer too, unless another claim is based on it by then.
  * Failures: those of packing and trimming, and `unavailable` or `denied` where the base cannot be read now.
  */
-export async function packClaim(deps: PackDeps, record: ClaimRecord, told: Told): Promise<PackedClaim> {
+export async function packClaim(deps: PackDeps, packing: Packing): Promise<PackedClaim> {
+  const { record, told, below } = packing;
   // What an earlier call began goes by its own journal, before that makes way.
   if (record.commit !== undefined) await finishTrims(deps, [record.commit.layer]);
   const pack = await changeOf(deps, record, told);
   if (pack === undefined) return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
   if (pack.kind === "whole") return toWhole(pack);
+  await below();
   const why = await whyWhole(deps, record, pack, told);
   if (typeof why === "string") return await packWhole(deps, record, { why, tell: told.tell });
   return { isChanged: true, base: why, parts: pack.parts, bytes: why.bytes + pack.bytes };

@@ -566,6 +566,35 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(await tags()).toHaveLength(3);
   });
 
+  it.each([{}, { format: "portable" }, { layout: "copy" }])(
+    "pushes nothing of a claim that changed nothing of a head that is here alone, and leaves that to its own call (%j)",
+    async (more) => {
+      const node = newNode();
+      const deps = await node.start();
+      const first = await begin(node, deps, "one");
+      fillFirst(first.upper);
+      await first.unstage();
+      node.stopAt = "begun";
+      await expect(first.delete()).rejects.toThrow(Stopped);
+      node.stopAt = undefined;
+      const second = await begin(node, deps, "two", more);
+      expect(second.record.base?.origin).toBe("local");
+      // As an overlay copies up what is opened to be written.
+      if (!("layout" in more))
+        execFileSync("cp", ["-a", path.join(await second.show(), "run"), second.upper]);
+      await second.unstage();
+      const packing = vi.spyOn(deps.packer, "packMerged");
+      await second.delete();
+      expect(packing).not.toHaveBeenCalled();
+      expect([...deps.claims.all.keys()]).toEqual([first.volumeId]);
+      expect(sentBy(node)).toEqual([]);
+      await first.delete();
+      expect(await tags()).toHaveLength(2);
+      const here = await begin(node, deps, "three");
+      expect(listOf(await here.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run"]);
+    },
+  );
+
   it("ends what a crash left half trimmed before another claim starts from it", async () => {
     const node = newNode();
     const deps = await node.start();

@@ -7,7 +7,7 @@ export type WriteBack = Pick<DeleteDeps<PackedClaim>, "pack" | "push" | "resume"
 
 export function openWriteBack(deps: PushClaimDeps): WriteBack {
   return {
-    pack: (record, told) => packClaim(deps, record, told),
+    pack: (record, told, below) => packClaim(deps, { record, told, below }),
     push: (record, packed, told) => pushClaim(deps, record, packed, told),
     resume: (record, told) => resumePush(deps, record, told),
   };
