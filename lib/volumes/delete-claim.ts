@@ -14,6 +14,7 @@ import { type CommitDeps, commitClaim } from "./commit-claim.ts";
 import { pendingBelow } from "./local-heads.ts";
 import { waitFor } from "./patience.ts";
 import type { Call, DeleteClaimRequest } from "./requests.ts";
+import { returnBase } from "./return-base.ts";
 import type { StageDeps } from "./stage-claim.ts";
 
 type Secrets = ReadonlyMap<string, string>;
@@ -169,6 +170,8 @@ async function advance<Pack extends Packed>(
   if (step.kind === "push" && packed !== undefined) {
     return { ...progress, record: await deps.push(record, packed, told) };
   }
+  // What is given back to the base's groups, or held against it, needs the base.
+  if (step.kind === "pack" || record.group !== undefined) await returnBase(deps, record, told);
   // Before packing too: an earlier call may have recorded the commit and died before the Layer was in place.
   const committed = await commitClaim(deps, record);
   if (committed === undefined) return { ...progress, isChanged: false };

@@ -18,6 +18,7 @@ import { orasCli } from "../../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
 import { openRegistryDouble } from "../../testing/registry-double.ts";
 import { areTrimsSealed, sealTrims } from "../archive/trim-journal.ts";
+import { digestOf, hexOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { readPolicy } from "./claim-room.ts";
 import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
@@ -491,6 +492,58 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
       "three",
       "two",
     ]);
+  });
+
+  it.each([{ layout: "overlay" }, { layout: "overlay", group: "2000" }, { layout: "copy" }])(
+    "has its base again that a power loss took, and pushes only the change (%j)",
+    async (how) => {
+      const first = newNode();
+      await round(first, await first.start(), "first", fillFirst);
+      const node = newNode();
+      const before = await node.start();
+      const parameters = cached({ layout: how.layout });
+      const claim = await RealClaim.begin(node, before, { name: "second", parameters, ...how });
+      writeFileSync(path.join(claim.upper, "own"), "own");
+      await claim.unstage();
+      const base = claim.record.base?.layers ?? [];
+      expect(base).toHaveLength(1);
+      for (const layer of base) {
+        const file = path.join(node.root, "layers", hexOf(layer), "layer.json");
+        const stored = JSON.parse(readFileSync(file, "utf8")) as object;
+        writeFileSync(file, JSON.stringify({ ...stored, boot: "another" }));
+      }
+      const after = await node.restart();
+      expect(after.trees.contents(base)).toBeUndefined();
+      await claim.delete(after);
+      const { layers } = await manifestOf("main");
+      expect(layers).toHaveLength(2);
+      expect(layers[1]?.size).toBeLessThan(BIG / 10);
+      const other = newNode();
+      const third = await begin(other, await other.start(), "third");
+      expect(listOf(await third.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "own", "run"]);
+    },
+  );
+
+  it("keeps what it holds where nobody has its base any more, and says what would help", async () => {
+    const first = newNode();
+    await round(first, await first.start(), "first", fillFirst);
+    const node = newNode();
+    const claim = await begin(node, await node.start(), "second");
+    writeFileSync(path.join(claim.upper, "own"), "own");
+    await claim.unstage();
+    const [layer] = claim.record.base?.layers ?? [];
+    rmSync(path.join(node.root, "layers", hexOf(layer ?? digestOf("")), "layer.json"));
+    const after = await node.restart();
+    for (const tag of await tags())
+      await oras("manifest", "delete", "--force", "--plain-http", `${repository()}:${tag}`).catch(() => "");
+    const refusal = await claim.delete(after).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    expect(refusal).toContain('layers of it are gone from this node; delete it with the policy "discard"');
+    const [commit = ""] =
+      after.trees.contents([after.claims.require(claim.volumeId).commit?.layer ?? digestOf("")]) ?? [];
+    expect(readFileSync(path.join(commit, "own"), "utf8")).toBe("own");
   });
 
   it("packs all of it where the registry has lost the base", async () => {
