@@ -62,7 +62,7 @@ export function openClaims(settings: NodeSettings, parts: ClaimParts): ClaimJour
   const { ports, trees } = parts;
   const tending = ports.every(TEND_MS, () => forgetKnownHeads(deps, trees.claimLayers.meanings()));
   return {
-    createClaim: (request) => createClaim(deps, request),
+    createClaim: (request, call) => createClaim(deps, request, call),
     deleteClaim: (request, call) => deleteClaim(deps, request, call),
     validateClaim: (request) => validateClaim(deps, request),
     readCapacity: (request) => readCapacity(deps, request),

@@ -346,6 +346,33 @@ describe("a claim and its registry", { timeout: 180_000 }, () => {
     await expectNoClaims(again);
   });
 
+  it("tells in CreateVolume's reply what ails it, the same however often it is asked, and starts from its cache when it is back", async () => {
+    const plugin = await newNode();
+    const held = await round(ofM2(plugin, "first"), fillBuild);
+    const other = await newNode();
+    const down = { kind: "status", status: 503, headers: { "retry-after": "3600" } } as const;
+    registry.spoilWhere(() => true, down, Number.POSITIVE_INFINITY);
+    const claim = ofM2(other, "second");
+    const { volume } = await claim.create();
+    const warning = claim.context["warning"];
+    expect(warning).toMatch(/has no base yet, and its first stage looks again: .*503/);
+    const asked = registry.asked.length;
+    expect((await claim.create())["volume"]).toEqual(volume);
+    expect(registry.asked.length).toBe(asked);
+    registry.mend();
+    await claim.runPod(async (at) => expect(await digestsIn(at)).toEqual(held));
+    expect(claim.context["warning"]).toBe(warning);
+    await claim.deleteAtLast();
+  });
+
+  it("is asked for its head once by all calls of a claim that starts at once", async () => {
+    const plugin = await newNode();
+    await round(ofM2(plugin, "first"), fillBuild);
+    const before = registry.asked.length;
+    await ofM2(plugin, "second").runPod(async () => undefined);
+    expect(registry.asked.length - before).toBe(1);
+  });
+
   it("never fails its pod for it: it starts empty after base-deadline, and never moves the key", async () => {
     const plugin = await newNode();
     await round(ofM2(plugin, "first"), fillBuild);

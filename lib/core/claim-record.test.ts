@@ -35,6 +35,11 @@ const everything: ClaimRecord = {
   },
   project: 0x20000000,
   warning: "Nothing of this claim will be written back",
+  look: {
+    atMs: 4,
+    head: { kind: "absent" },
+    restored: { kind: "found", digest: digestOf("r"), bytes: 3, version: { timeMs: 2, id: "v" } },
+  },
   baseSoughtMs: 5,
   base: { layers: [], origin: "empty", isTainted: true, note: "The claim starts empty" },
   group: { gid: 0, layers: [digestOf("g")], isApplied: false },

@@ -1,5 +1,6 @@
 // The Record of a claim: where it started, how it is used, and how far its write-back has come.
 import { createHash } from "node:crypto";
+import { type BaseLook, readLook, readVersionOf } from "./base-look.ts";
 import type { Version } from "./cache-key.ts";
 import {
   type ClaimSettings,
@@ -59,6 +60,8 @@ export type ClaimRecord = {
   readonly warning?: string;
   /** None where the node limits nothing. */
   readonly project?: number;
+  /** Until its base is fixed, which this never does. */
+  readonly look?: BaseLook;
   /** When its first stage began to look for a base. */
   readonly baseSoughtMs?: number;
   /** Fixed by the first successful stage. */
@@ -158,12 +161,14 @@ function readMade(fields: Fields) {
 }
 
 function readUse(fields: Fields) {
+  const look = fields.optionalObject("look");
   const soughtMs = fields.optionalCount("baseSoughtMs");
   const base = fields.optionalObject("base");
   const stage = fields.optionalObject("stage");
   const group = fields.optionalObject("group");
   const wentDown = fields.optionalObject("wentDown");
   return {
+    ...(look === undefined ? {} : { look: readLook(look) }),
     ...(soughtMs === undefined ? {} : { baseSoughtMs: soughtMs }),
     ...(base === undefined ? {} : { base: readBase(base) }),
     ...(group === undefined ? {} : { group: readGroup(group) }),
@@ -178,15 +183,12 @@ function readUse(fields: Fields) {
 
 function readBase(fields: Fields): ClaimBase {
   const tree = fields.optionalObject("tree");
-  const version = fields.optionalObject("version");
   const note = fields.optionalText("note");
   return {
     layers: fields.texts("layers").map(parseDigest),
     ...(tree === undefined ? {} : { tree: { key: tree.digest("key"), digest: tree.digest("digest") } }),
     origin: fields.choice("origin", baseOrigins),
-    ...(version === undefined
-      ? {}
-      : { version: { timeMs: version.count("timeMs"), id: version.text("id") } }),
+    ...readVersionOf(fields),
     isTainted: fields.boolean("isTainted"),
     ...(note === undefined ? {} : { note }),
   };

@@ -34,7 +34,8 @@ export function stageClaim(
       `Cannot stage the volume "${record.volumeId}": it was begun on another base; its base has to be brought back, or the claim made anew`,
     );
   }
-  return { ...noticeDown(record, stage.boot), base: record.base ?? base, stage };
+  const { look: _, ...rest } = noticeDown(record, stage.boot);
+  return { ...rest, base: record.base ?? base, stage };
 }
 
 /** The claim as it is after a restart of its node, where there was one since it was staged. */

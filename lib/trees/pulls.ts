@@ -1,6 +1,7 @@
 // The pulls in the air: joined by whoever wants the same, left without harm, and remembered for who comes back.
 import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
+import { untilAborted } from "../core/until-aborted.ts";
 import type { Metrics } from "../host/metrics.ts";
 import type { Asker } from "./blobs.ts";
 import { Flights } from "./flights.ts";
@@ -153,17 +154,5 @@ export class Pulls {
   #isOld({ landedMs }: Outcome): boolean {
     const age = this.#deps.now() - landedMs;
     return age < 0 || age >= keepMs;
-  }
-}
-
-/** The outcome of `promise`, unless the signal is aborted first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: left, reject } = Promise.withResolvers<never>();
-  const leave = () => reject(signal.reason as Error);
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([promise, left]);
-  } finally {
-    signal.removeEventListener("abort", leave);
   }
 }

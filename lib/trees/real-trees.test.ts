@@ -17,7 +17,8 @@ import { openMemoryLog } from "../host/log.fake.ts";
 import { MemoryMetrics } from "../host/metrics.fake.ts";
 import { Rig } from "../registry/testing/rig.ts";
 import { openTrees } from "./open-trees.ts";
-import type { TreeRequest, Trees } from "./trees.ts";
+import type { TreeRequest } from "./tree-request.ts";
+import type { Trees } from "./trees.ts";
 
 const never = { signal: new AbortController().signal };
 let folder: string;

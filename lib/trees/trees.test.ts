@@ -36,6 +36,55 @@ afterEach(async () => {
   await kit[Symbol.asyncDispose]();
 });
 
+describe("begin()", () => {
+  it("resolves while the pull is in the air, which whoever leases it joins", async () => {
+    const digest = addFiles(repository, { f: "content" });
+    repository.tags.set("latest", digest);
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = () => held.promise;
+    const trees = await kit.start();
+    const request = requestFor(`r.example/a@${digest}`);
+    await trees.begin(request, never.signal);
+    const leased = trees.lease(request, never);
+    held.resolve();
+    using tree = await leased;
+    expect(await contentOf(tree)).toEqual({ f: "content" });
+    expect(kit.registry.count("blob r.example/a")).toBe(1);
+  });
+
+  it("needs nobody who waits, and asks for nothing that is here", async () => {
+    const digest = addFiles(repository, { f: "content" });
+    const trees = await kit.start();
+    const request = requestFor(`r.example/a@${digest}`);
+    await trees.begin(request, never.signal);
+    await until(() => trees.figures().trees === 1);
+    const asked = kit.registry.requests.length;
+    await trees.begin(request, never.signal);
+    using tree = await trees.lease(request, never);
+    expect(kit.registry.requests.length).toBe(asked);
+    expect(await contentOf(tree)).toEqual({ f: "content" });
+  });
+
+  it("says what is not there", async () => {
+    const trees = await kit.start();
+    await expect(trees.begin(requestFor("r.example/a:none"), never.signal)).rejects.toEqual(
+      failing("not-found"),
+    );
+  });
+
+  it("leaves what fails in the air to be told to whoever leases it", async () => {
+    const digest = addFiles(repository, { f: "content" });
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = () => held.promise;
+    const trees = await kit.start();
+    const request = requestFor(`r.example/a@${digest}`);
+    await trees.begin(request, never.signal);
+    repository.blobs.clear();
+    held.resolve();
+    await expect(trees.lease(request, never)).rejects.toEqual(expect.toSatisfy(isFailure));
+  });
+});
+
 describe("lease()", () => {
   it("brings files once, and hands them out again for no more than a proof", async () => {
     const digest = addFiles(repository, { "a.txt": "A", "deep/in/b.txt": "B" });

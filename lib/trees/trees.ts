@@ -3,8 +3,6 @@ import type { Access } from "../core/access.ts";
 import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { treeKey } from "../core/layer-id.ts";
-import type { Platform } from "../core/platform.ts";
-import type { PullProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import type { FetchedTag } from "../registry/reader.ts";
 import { ClaimLayers } from "./claim-layers.ts";
@@ -15,37 +13,7 @@ import { registryOf } from "./permission.ts";
 import { pullTree } from "./pull.ts";
 import type { Progress } from "./pull-progress.ts";
 import type { Store } from "./store.ts";
-import type { PullPolicy } from "./tags.ts";
-
-export type TreeRequest = {
-  /** All for the Reference's repository, tried in order; at least one, which may be anonymous. */
-  readonly accesses: readonly Access[];
-  readonly reference: Reference;
-  readonly pullPolicy?: PullPolicy;
-  readonly platform: Platform;
-  readonly mediaTypes?: readonly string[];
-  readonly layout: "overlay" | "copy";
-};
-
-export type Waiter = {
-  readonly signal: AbortSignal;
-  /** Told how far the pull is: at once, a few times a second while bytes arrive, and when the waiter leaves. */
-  readonly onProgress?: (progress: PullProgress) => void;
-};
-
-/** A Tree that stays until this is disposed of; by then a Record should hold it. */
-export interface LeasedTree extends Disposable {
-  readonly key: Digest;
-  /** What the Reference meant: of an index, the index's digest. */
-  readonly digest: Digest;
-  /** Absolute directories, topmost first; one alone is to be bound, several to be stacked. */
-  readonly layers: readonly string[];
-  readonly layerIds: readonly Digest[];
-  /** What the pod's owner should know. */
-  readonly notes: readonly string[];
-  /** Whether it was here already. */
-  readonly hit: boolean;
-}
+import type { LeasedTree, TreeRequest, Waiter } from "./tree-request.ts";
 
 export type Figures = {
   readonly usedBytes: number;
@@ -78,7 +46,7 @@ export class Trees implements AsyncDisposable {
   async lease(request: TreeRequest, waiter: Waiter): Promise<LeasedTree> {
     const { inventory } = this.#store;
     const asked = this.#askedBy(request);
-    const { digest, notes, access } = await this.#granted(asked, waiter.signal);
+    const { digest, notes, access } = await this.#granted(asked, waiter.asking ?? waiter.signal);
     await this.#meanings.remember(asked, digest);
     const key = this.#keyOf(request, digest);
     const pin = inventory.pin([key]);
@@ -91,6 +59,27 @@ export class Trees implements AsyncDisposable {
     } catch (error) {
       pin[Symbol.dispose]();
       throw error;
+    }
+  }
+
+  /**
+   * Resolves once it is here, or its pull is in the air, which needs nobody who waits: whoever leases it joins, and hears
+   * how it ended. Failures as lease().
+   */
+  async begin(request: TreeRequest, signal: AbortSignal): Promise<void> {
+    const asked = this.#askedBy(request);
+    const { digest, access } = await this.#granted(asked, signal);
+    await this.#meanings.remember(asked, digest);
+    const key = this.#keyOf(request, digest);
+    if (this.#isHere(key, registryOf(access))) return;
+    const leaving = new AbortController();
+    const begun = new Error("the pull has begun");
+    // One that failed before, or fails at once, is heard of first.
+    setImmediate(() => leaving.abort(begun));
+    try {
+      await this.#pull(request, { access, key, digest, call: asked.call }, { signal: leaving.signal });
+    } catch (error) {
+      if (error !== begun) throw error;
     }
   }
 

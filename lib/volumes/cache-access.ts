@@ -3,21 +3,25 @@ import type { Access } from "../core/access.ts";
 import type { ClaimSettings } from "../core/claim-settings.ts";
 import { isFailure } from "../core/failure.ts";
 import type { Reference } from "../core/reference.ts";
+import { untilAborted } from "../core/until-aborted.ts";
 import type { Keyring } from "../registry/keyring.ts";
 
 export type Asking = {
   readonly keyring: Keyring;
   readonly settings: Pick<ClaimSettings, "plainHttp" | "insecure">;
   readonly secrets: ReadonlyMap<string, string>;
+  /** Ends the waiting for credential plugins, which goes on without. */
+  readonly signal: AbortSignal;
 };
 
-/** Most promising first, never none. */
+/** Most promising first, never none. Rejects with the signal's reason when that comes first. */
 export async function accessesFor(
-  { keyring, settings, secrets }: Asking,
+  { keyring, settings, secrets, signal }: Asking,
   repository: Pick<Reference, "host" | "repository">,
 ): Promise<readonly Access[]> {
   const { plainHttp, insecure } = settings;
-  const accesses = await keyring.accessesFor(repository, Object.fromEntries(secrets));
+  const asked = keyring.accessesFor(repository, Object.fromEntries(secrets));
+  const accesses = await untilAborted(asked, signal);
   return accesses.map((access) => ({
     ...access,
     ...(plainHttp === undefined ? {} : { plainHttp }),

@@ -18,7 +18,7 @@ export type ClaimDeps = TargetDeps &
     readonly occupants: Occupants;
     readonly trees: Pick<
       Trees,
-      "lease" | "fetchTag" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo"
+      "lease" | "begin" | "fetchTag" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo"
     >;
     readonly keyring: Keyring;
     readonly clock: Clock;

@@ -40,7 +40,7 @@ class Claim {
     const node = new ClaimNode();
     node.layers = severalLayers;
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
     return new Claim(node, deps, volumeId);
   }
 
@@ -244,7 +244,7 @@ describe("a stop after each step of a claim that two groups use", () => {
       const node = new ClaimNode();
       node.layers = severalLayers;
       const live = async (deps: Deps) => {
-        const { volumeId } = await createClaim(deps, createRequest({ parameters: based }));
+        const { volumeId } = await createClaim(deps, createRequest({ parameters: based }), call);
         const claim = new Claim(node, deps, volumeId);
         await claim.stage("7");
         await claim.publish("a", "7");

@@ -17,7 +17,7 @@ const file = `${root}/claims/${volumeId}`;
 async function withUnreadable(bytes: (before: string) => string) {
   const node = new ClaimNode();
   const before = await node.startClaims();
-  await createClaim(before, createRequest());
+  await createClaim(before, createRequest(), call);
   await stageClaim(before, stageRequest(volumeId), call);
   const target = await targetRequest(node, volumeId);
   await publishClaim(before, target, call);
@@ -46,7 +46,7 @@ describe("a claim whose Record cannot be read", () => {
   it("is not made anew over what its pods wrote", async () => {
     const { node, deps } = await withUnreadable(ofNewer);
     const newer = await node.files.read(file);
-    await expect(createClaim(deps, createRequest())).rejects.toEqual(being("unavailable"));
+    await expect(createClaim(deps, createRequest(), call)).rejects.toEqual(being("unavailable"));
     await expect(stageClaim(deps, stageRequest(volumeId), call)).rejects.toEqual(being("unavailable"));
     expect(await node.files.read(file)).toEqual(newer);
   });

@@ -45,7 +45,7 @@ describe("createClaim()", () => {
   it("records the claim, its project and its limit", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId, bytes } = await createClaim(deps, createRequest());
+    const { volumeId, bytes } = await createClaim(deps, createRequest(), call);
     expect(bytes).toBe(10 * 2 ** 20);
     expect(await node.quotas.list()).toMatchObject([{ project: 1000, limits: { bytes, inodes: 2560 } }]);
     expect(deps.claims.find(volumeId)?.project).toBe(1000);
@@ -54,10 +54,10 @@ describe("createClaim()", () => {
   it("is one claim per name, and a conflict where it differs", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const first = await createClaim(deps, createRequest());
-    expect(await createClaim(deps, createRequest())).toEqual(first);
+    const first = await createClaim(deps, createRequest(), call);
+    expect(await createClaim(deps, createRequest(), call)).toEqual(first);
     const larger = createRequest({ size: { requiredBytes: 2 ** 30, limitBytes: 2 ** 30 } });
-    await expect(createClaim(deps, larger)).rejects.toEqual(being("conflict"));
+    await expect(createClaim(deps, larger, call)).rejects.toEqual(being("conflict"));
     expect((await node.quotas.list()).length).toBe(1);
   });
 
@@ -65,7 +65,7 @@ describe("createClaim()", () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
     const names = Array.from({ length: 10 }, (_, index) => `pvc-${index}`);
-    await Promise.all(names.map((name) => createClaim(deps, createRequest({ name }))));
+    await Promise.all(names.map((name) => createClaim(deps, createRequest({ name }), call)));
     expect(new Set([...deps.claims.all.values()].map(({ project }) => project)).size).toBe(10);
   });
 
@@ -75,7 +75,7 @@ describe("createClaim()", () => {
     node.layerBytes = 1001;
     const deps = await node.startClaims();
     const make = async (name: string, parameters: ReadonlyMap<string, string> = cached) =>
-      await createClaim(deps, createRequest({ name, parameters }));
+      await createClaim(deps, createRequest({ name, parameters }), call);
     const first = await make("first");
     expect(first.context.size).toBe(0);
     await use(node, deps, first.volumeId);
@@ -102,7 +102,7 @@ describe("createClaim()", () => {
     node.files.room = { ...node.files.room, bytesFree: 25 * 2 ** 20 };
     const deps = await node.startClaims();
     const made = await Promise.allSettled(
-      ["a", "b", "c"].map((name) => createClaim(deps, createRequest({ name }))),
+      ["a", "b", "c"].map((name) => createClaim(deps, createRequest({ name }), call)),
     );
     expect(made.filter(({ status }) => status === "fulfilled").length).toBe(2);
     expect(made.find(({ status }) => status === "rejected")).toMatchObject({ reason: being("full") });
@@ -133,7 +133,7 @@ describe("createClaim()", () => {
   ] as const)("refuses %s, and leaves nothing", async (_what, change, reason) => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    await expect(createClaim(deps, createRequest(change))).rejects.toEqual(being(reason));
+    await expect(createClaim(deps, createRequest(change), call)).rejects.toEqual(being(reason));
     expect(await remains(node)).toEqual(nothing);
   });
 });
@@ -142,7 +142,7 @@ describe("stageClaim()", () => {
   it("mounts an empty base writable, fixes it, and does so once", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     const mounts = await node.mounts.at(staging);
@@ -153,8 +153,8 @@ describe("stageClaim()", () => {
   it("waits for a cache that cannot be had until base-deadline, and then starts empty and tainted, with a warning", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
     node.trouble = new Failure("unavailable", "the registry is down");
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await expect(stageClaim(deps, stageRequest(volumeId), call)).rejects.toEqual(being("unavailable"));
     node.now += 6 * 60_000;
     await stageClaim(deps, stageRequest(volumeId), call);
@@ -167,7 +167,7 @@ describe("stageClaim()", () => {
   it("takes a cache that does not exist yet for empty, without a taint", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: false });
   });
@@ -179,7 +179,7 @@ describe("stageClaim()", () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
     const parameters = new Map([...cached, ["durability", durability]]);
-    const { volumeId } = await createClaim(deps, createRequest({ parameters }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
     const target = await targetRequest(node, volumeId);
     await stageClaim(deps, stageRequest(volumeId), call);
     await publishClaim(deps, target, call);
@@ -207,7 +207,7 @@ describe("publishClaim()", () => {
   it("shows the claim to several pods, read-only where that is asked", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     const one = await targetRequest(node, volumeId);
     const two = { ...(await targetRequest(node, volumeId, "pod-2")), readOnly: true };
@@ -224,7 +224,7 @@ describe("publishClaim()", () => {
     async (mode) => {
       const node = new ClaimNode();
       const deps = await node.startClaims();
-      const { volumeId } = await createClaim(deps, createRequest());
+      const { volumeId } = await createClaim(deps, createRequest(), call);
       await stageClaim(deps, stageRequest(volumeId), call);
       const target = await targetRequest(node, volumeId);
       const reading = { ...target, capability: { ...target.capability, mode } };
@@ -236,7 +236,7 @@ describe("publishClaim()", () => {
   it("refuses a second target of a ReadWriteOncePod claim", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     const one = await targetRequest(node, volumeId);
     const alone = { ...one.capability, mode: "single-node-single-writer" } as const;
@@ -248,7 +248,7 @@ describe("publishClaim()", () => {
   it("refuses what is not staged, and what is not here", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     const target = await targetRequest(node, volumeId);
     await expect(publishClaim(deps, target, call)).rejects.toEqual(being("in-use"));
     await expect(publishClaim(deps, { ...target, volumeId: "claim-x" }, call)).rejects.toEqual(
@@ -261,7 +261,7 @@ describe("expandClaim()", () => {
   it("raises the limit while the claim is in use, never lowers it", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     const expand = (requiredBytes: number) =>
       expandClaim(deps, { volumeId, path: staging, size: { requiredBytes, limitBytes: 0 } });
     expect(await expand(20 * 2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
@@ -275,7 +275,7 @@ describe("readCapacity(), validateClaim(), claimStats()", () => {
     const node = new ClaimNode();
     node.files.room = { ...node.files.room, bytesFree: 100 * 2 ** 20 };
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     const capacity = await readCapacity(deps, { capabilities: [], parameters: new Map() });
     expect(capacity.availableBytes).toBe(90 * 2 ** 20);
     const elsewhere = new Map([[`${driver}/node`, "node-2"]]);
@@ -301,7 +301,7 @@ describe("deleteClaim()", () => {
   it("leaves nothing of a claim that has no cache, and is fine with one that is unknown", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     await use(node, deps, volumeId);
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
@@ -312,7 +312,7 @@ describe("deleteClaim()", () => {
   it("commits, packs and pushes what changed in a cache, and only then lets go", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
     expect([node.packs.length, node.pushes.length, node.adopted.size]).toEqual([1, 1, 1]);
@@ -325,7 +325,7 @@ describe("deleteClaim()", () => {
   ])("commits to the end where an earlier call died %s", async (_when, isAdopted) => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     const adopt: Deps["layers"]["adopt"] = async (...layer) => {
       if (isAdopted) await deps.layers.adopt(...layer);
@@ -346,7 +346,7 @@ describe("deleteClaim()", () => {
   it("makes no Layer of what is gone from the disk", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     await deps.claims.write(commitClaim(deps.claims.require(volumeId), node.now));
     await deps.discard(`${root}/volumes/${volumeId}`);
@@ -358,7 +358,7 @@ describe("deleteClaim()", () => {
   it("pushes nothing of a claim whose stage died before a pod could write", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     const fill = () => Promise.reject(new Failure("full", "the disk is full"));
     await expect(stageClaim({ ...deps, fill }, stageRequest(volumeId), call)).rejects.toEqual(being("full"));
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
@@ -369,7 +369,7 @@ describe("deleteClaim()", () => {
   it("pushes nothing where nothing changed", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     node.isChanged = false;
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
@@ -380,7 +380,7 @@ describe("deleteClaim()", () => {
   it("keeps everything while the registry refuses, and drops it once the deadline has passed", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     const refusing = {
       ...deps,
@@ -402,7 +402,7 @@ describe("deleteClaim()", () => {
   it("refuses while the claim is mounted", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest());
+    const { volumeId } = await createClaim(deps, createRequest(), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     await expect(deleteClaim(deps, { volumeId, secrets: new Map() }, call)).rejects.toEqual(being("in-use"));
     expect((await node.mounts.at(staging)).length).toBe(1);
@@ -411,7 +411,7 @@ describe("deleteClaim()", () => {
   it("waits for the unstage that comes before its deadline, which is not told that it is busy", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     const target = await targetRequest(node, volumeId);
     await stageClaim(deps, stageRequest(volumeId), call);
     await publishClaim(deps, target, call);
@@ -431,7 +431,7 @@ describe("deleteClaim()", () => {
   it("says in-use shortly before its deadline while the claim stays mounted, and deletes nothing then", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await stageClaim(deps, stageRequest(volumeId), call);
     const clock = { now: () => node.now, pause: async () => undefined };
     const patient = { ...call, deadline: node.now + 60_000 };
@@ -446,7 +446,7 @@ describe("deleteClaim()", () => {
   it("lets go of what its policy was changed to discard", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();
-    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
     await use(node, deps, volumeId);
     await modifyClaim(deps, { volumeId, mutable: new Map([["policy", "discard"]]), secrets: new Map() });
     await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
@@ -460,7 +460,7 @@ describe("a stop after each step of a claim's life", () => {
     for (let stop = 0; ; stop++) {
       const node = new ClaimNode();
       const live = async (deps: Deps) => {
-        const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }));
+        const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
         await use(node, deps, volumeId);
         await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
       };
@@ -498,8 +498,8 @@ describe("a class that requires limits", () => {
     const asked = { parameters, capabilities: [] };
     expect((await readCapacity(deps, asked)).availableBytes).toBe(0);
     expect((await readCapacity(deps, { ...asked, parameters: new Map() })).availableBytes).toBeGreaterThan(0);
-    await expect(createClaim(deps, createRequest({ parameters }))).rejects.toEqual(being("full"));
+    await expect(createClaim(deps, createRequest({ parameters }), call)).rejects.toEqual(being("full"));
     expect(await remains(node)).toEqual(nothing);
-    await createClaim(deps, createRequest());
+    await createClaim(deps, createRequest(), call);
   });
 });

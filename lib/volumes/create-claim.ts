@@ -5,22 +5,30 @@ import { Failure } from "../core/failure.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { parseClaim } from "../settings/claim.ts";
 import { checkCapabilities } from "./claim-capability.ts";
-import type { ClaimDeps } from "./claim-deps.ts";
 import { ensureDisk } from "./claim-disk.ts";
 import { makeRoom, type PendingDeps, readPolicy } from "./claim-room.ts";
-import type { ClaimAnswer, CreateClaimRequest } from "./requests.ts";
+import type { FindDeps } from "./lease-base.ts";
+import { lookForBase } from "./look-for-base.ts";
+import type { Call, ClaimAnswer, CreateClaimRequest } from "./requests.ts";
 
-export type CreateDeps = ClaimDeps &
+type Wishes = ReturnType<typeof parseClaim>;
+
+export type CreateDeps = FindDeps &
   PendingDeps & { readonly driver: string; readonly metrics: Pick<Metrics, "countClaim"> };
 
 /**
- * The claim is recorded, has its directory and its limit; its base is found when it is first staged. Repeating is
- * safe: one name is one claim. Failures: invalid, conflict, busy, unavailable, out-of-range, full (another node may have the room).
+ * The claim is recorded, has its directory and its limit; its base was looked for, and what is to be said of that is in
+ * its context. Repeating is safe: one name is one claim, and one answer. Failures: invalid, conflict, busy,
+ * unavailable, out-of-range, full (another node may have the room).
  */
-export async function createClaim(deps: CreateDeps, request: CreateClaimRequest): Promise<ClaimAnswer> {
+export async function createClaim(
+  deps: CreateDeps,
+  request: CreateClaimRequest,
+  call: Call,
+): Promise<ClaimAnswer> {
   checkCapabilities(request.name, request.capabilities);
   refuseSource(request);
-  const { settings, terms } = parseClaim(request.parameters, request.mutable, {
+  const wishes = parseClaim(request.parameters, request.mutable, {
     registries: deps.registries,
   });
   refuseElsewhere(deps, request);
@@ -28,13 +36,22 @@ export async function createClaim(deps: CreateDeps, request: CreateClaimRequest)
   using _turn = deps.turns.take(volumeId);
   deps.claims.refuseUnreadable(volumeId);
   const existing = deps.claims.find(volumeId);
-  if (admitClaim(existing, request) === "keep" && existing !== undefined) {
-    await ensureDisk(deps, existing);
-    return toAnswer(existing);
-  }
+  const isKept = admitClaim(existing, request) === "keep";
+  const record = isKept && existing !== undefined ? existing : await promiseRoom(deps, request, wishes);
+  await ensureDisk(deps, record);
+  if (record !== existing) noteMade(deps, record);
+  return toAnswer(await lookForBase(deps, record, { secrets: request.secrets, call }));
+}
+
+/** Its room is promised from here on. */
+async function promiseRoom(
+  deps: CreateDeps,
+  request: CreateClaimRequest,
+  { settings, terms }: Wishes,
+): Promise<ClaimRecord> {
   refuseUnlimited(deps, settings.quota);
   const bytes = sizeOfClaim(request.size);
-  const record = await deps.limits.draw(
+  return await deps.limits.draw(
     () => deps.claims.all.values(),
     async (project) => {
       // In here, so that of two who ask at once only one gets the last room.
@@ -52,10 +69,11 @@ export async function createClaim(deps: CreateDeps, request: CreateClaimRequest)
       return made;
     },
   );
-  await ensureDisk(deps, record);
-  deps.metrics.countClaim("created");
-  if (record.warning !== undefined) deps.log.warn(record.warning, { volume: volumeId });
-  return toAnswer(record);
+}
+
+function noteMade({ metrics, log }: CreateDeps, { warning, volumeId }: ClaimRecord): void {
+  metrics.countClaim("created");
+  if (warning !== undefined) log.warn(warning, { volume: volumeId });
 }
 
 type Given = { readonly bytes: number; readonly project: number | undefined };

@@ -18,7 +18,7 @@ const DAY = 24 * 3_600_000;
 type Deps = Awaited<ReturnType<ClaimNode["startClaims"]>>;
 
 async function use(deps: Deps, name: string): Promise<string> {
-  const { volumeId } = await createClaim(deps, createRequest({ name, parameters: cached }));
+  const { volumeId } = await createClaim(deps, createRequest({ name, parameters: cached }), call);
   await stageClaim(deps, stageRequest(volumeId), call);
   await unstageClaim(deps, { volumeId, path: staging }, call);
   return volumeId;

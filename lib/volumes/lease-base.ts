@@ -8,13 +8,11 @@ import { formatProgress } from "../core/progress.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { Progress } from "../trees/pull-progress.ts";
-import type { LeasedTree } from "../trees/trees.ts";
+import type { LeasedTree, TreeRequest } from "../trees/tree-request.ts";
 import { accessesFor } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import type { LayerUse } from "./layer-use.ts";
 import type { LetIn } from "./let-in.ts";
-import { waitFor } from "./patience.ts";
-import type { Call } from "./requests.ts";
 import { finishTrims } from "./trim-claim.ts";
 
 export type FindDeps = ClaimDeps & {
@@ -38,38 +36,80 @@ export type Leased = Disposable & Pick<LeasedTree, "layers"> & Partial<LeasedTre
 export type Search = {
   readonly record: ClaimRecord;
   readonly secrets: ReadonlyMap<string, string>;
-  readonly call: Call;
+  /** Aborted when nobody waits for the base any more. */
+  readonly signal: AbortSignal;
+  /** Aborted then, or with a Failure before that once registries and credential plugins were asked for long enough. */
+  readonly asking: AbortSignal;
+  /** Told in words what is being waited for. */
+  readonly tell: (words: string) => void;
 };
 
-export const askingOf = ({ keyring }: FindDeps, { secrets, record: { settings } }: Search) => ({
+export const askingOf = ({ keyring }: FindDeps, { secrets, asking, record: { settings } }: Search) => ({
   keyring,
   settings,
   secrets,
+  signal: asking,
+});
+
+type Wanted = Pick<TreeRequest, "reference" | "pullPolicy">;
+
+const wantedOf = (reference: Reference, { settings: { pullPolicy } }: ClaimRecord): Wanted => ({
+  reference,
+  ...(pullPolicy === undefined ? {} : { pullPolicy }),
 });
 
 /** The Tree, or why it cannot be had; throws `pending`, and `full`, which is the node's trouble and not the cache's. */
 export async function leaseBase(deps: FindDeps, search: Search, found: Found): Promise<Leased | Failure> {
-  if (found.reference === undefined) return await leaseOwn(deps, search.record, found.layers);
-  const { settings } = search.record;
+  const { reference } = found;
+  if (reference === undefined) return await leaseOwn(deps, search, found.layers);
+  return await orTrouble(() => leaseTree(deps, search, wantedOf(reference, search.record)));
+}
+
+/** As leaseBase(), for a later call to lease: its pull is in the air, where there is anything to pull. */
+export async function beginBase(
+  deps: FindDeps,
+  search: Search,
+  { reference }: Found,
+): Promise<undefined | Failure> {
+  if (reference === undefined) return undefined;
+  return await orTrouble(async () => {
+    const request = await requestOf(deps, search, wantedOf(reference, search.record));
+    await deps.trees.begin(request, search.asking);
+    return undefined;
+  });
+}
+
+async function orTrouble<T>(work: () => Promise<T>): Promise<T | Failure> {
   try {
-    return await waitForTree(deps, search.call, found.reference, {
-      accesses: await accessesFor(askingOf(deps, search), found.reference),
-      reference: found.reference,
-      ...(settings.pullPolicy === undefined ? {} : { pullPolicy: settings.pullPolicy }),
-      platform: settings.platform ?? deps.platform,
-      ...(settings.mediaTypes === undefined ? {} : { mediaTypes: settings.mediaTypes }),
-      layout: "overlay",
-    });
+    return await work();
   } catch (error) {
     if (isFailure(error) && !isFailure(error, "pending") && !isFailure(error, "full")) return error;
     throw error;
   }
 }
 
+/** With the progress of its pull told in words. */
+export async function leaseTree(deps: FindDeps, search: Search, wanted: Wanted): Promise<LeasedTree> {
+  const artifact = formatReference(wanted.reference);
+  search.tell(`Pulling ${artifact}: asking the node's credential providers`);
+  const request = await requestOf(deps, search, wanted);
+  const onProgress = (progress: Progress) => search.tell(formatProgress({ artifact, ...progress }));
+  onProgress({ doneBytes: 0, sources: [] });
+  const { signal, asking } = search;
+  return await deps.trees.lease(request, { signal, asking, onProgress });
+}
+
+async function requestOf(deps: FindDeps, search: Search, wanted: Wanted): Promise<TreeRequest> {
+  const { mediaTypes, platform = deps.platform } = search.record.settings;
+  const accesses = await accessesFor(askingOf(deps, search), wanted.reference);
+  const taken = mediaTypes === undefined ? {} : { mediaTypes };
+  return { ...wanted, accesses, platform, layout: "overlay", ...taken };
+}
+
 /** Layers of this node, kept as they are until the Record names them. */
 async function leaseOwn(
   deps: FindDeps,
-  { volumeId }: ClaimRecord,
+  { signal, record: { volumeId } }: Search,
   ids: readonly Digest[],
 ): Promise<Leased | Failure> {
   const { trees, use } = deps;
@@ -79,9 +119,12 @@ async function leaseOwn(
     if (isFailure(error)) return error;
     throw error;
   }
+  const start = await use.start(ids);
+  if (signal.aborted) start[Symbol.dispose]();
+  signal.throwIfAborted();
+  // No wait from here on: the next call for the volume holds them under the same name.
   const holder = `start ${volumeId}`;
   trees.hold(holder, ids);
-  const start = await use.start(ids);
   const letGo = () => {
     start[Symbol.dispose]();
     trees.letGo(holder);
@@ -92,24 +135,5 @@ async function leaseOwn(
   return new Failure(
     "unavailable",
     "Cannot start from a head of this node: its layers are gone; start again",
-  );
-}
-
-/** The lease, or `pending` with the progress of the pull in words while the caller can still hear it. */
-export async function waitForTree(
-  deps: Pick<ClaimDeps, "trees" | "clock">,
-  call: Call,
-  named: Reference,
-  request: Parameters<ClaimDeps["trees"]["lease"]>[0],
-): Promise<LeasedTree> {
-  let progress: Progress = { doneBytes: 0, sources: [] };
-  const onProgress = (latest: Progress) => {
-    progress = latest;
-  };
-  return await waitFor(
-    deps.clock,
-    call,
-    () => formatProgress({ artifact: formatReference(named), ...progress }),
-    (signal) => deps.trees.lease(request, { signal, onProgress }),
   );
 }

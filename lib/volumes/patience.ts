@@ -52,3 +52,24 @@ function letGo(value: unknown): undefined {
   if (typeof value === "object" && value !== null && Symbol.dispose in value)
     (value as Disposable)[Symbol.dispose]();
 }
+
+type Bounds = { readonly signal: AbortSignal; readonly patienceMs: number };
+
+/** `work` with a signal that also ends, with a Failure that says so, once it has been patient for long enough. */
+export async function withPatience<T>(
+  clock: Clock,
+  { signal, patienceMs }: Bounds,
+  work: (asking: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const enough = new AbortController();
+  const asking = AbortSignal.any([signal, enough.signal]);
+  const seconds = Math.round(patienceMs / 100) / 10;
+  void clock
+    .pause(patienceMs, asking)
+    .then(() => enough.abort(new Failure("unavailable", `There was no answer within ${seconds} s`)));
+  try {
+    return await work(asking);
+  } finally {
+    enough.abort();
+  }
+}

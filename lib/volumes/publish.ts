@@ -11,7 +11,8 @@ import type { Keyring } from "../registry/keyring.ts";
 import type { RegistrySettings } from "../settings/registries.ts";
 import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
 import type { Progress } from "../trees/pull-progress.ts";
-import type { LeasedTree, TreeRequest, Trees } from "../trees/trees.ts";
+import type { LeasedTree, TreeRequest } from "../trees/tree-request.ts";
+import type { Trees } from "../trees/trees.ts";
 import { accessesFor } from "./cache-access.ts";
 import { mountTree } from "./mount-tree.ts";
 import type { Occupants } from "./occupants.ts";
@@ -127,9 +128,8 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
     call,
     () => words,
     async (signal) => {
-      const asking = { keyring: deps.keyring, settings, secrets: request.secrets };
+      const asking = { keyring: deps.keyring, settings, secrets: request.secrets, signal };
       const accesses = await accessesFor(asking, settings.reference);
-      signal.throwIfAborted();
       onProgress({ doneBytes: 0, sources: [] });
       return await deps.trees.lease({ ...wanted, accesses }, { signal, onProgress });
     },

@@ -68,7 +68,8 @@ async function withCache<T>(
 ): Promise<T> {
   const { cache } = record.settings;
   if (cache === undefined) throw new Error("a claim without a cache is never pushed");
-  const asking = { keyring: deps.keyring, settings: record.settings, secrets: told.secrets };
+  const { keyring, signal } = deps;
+  const asking = { keyring, settings: record.settings, secrets: told.secrets, signal };
   try {
     return await withAccess(asking, cache, work);
   } catch (error) {

@@ -28,7 +28,7 @@ export async function returnBase(deps: Deps, record: ClaimRecord, { secrets, tel
   const { host, repository } = place;
   const reference = { host, repository, digest: base.tree.digest };
   const { signal, keyring } = deps;
-  const accesses = await accessesFor({ keyring, settings, secrets }, reference);
+  const accesses = await accessesFor({ keyring, settings, secrets, signal }, reference);
   const { mediaTypes, platform = deps.platform } = settings;
   const taken = mediaTypes === undefined ? {} : { mediaTypes };
   const artifact = formatReference(reference);

@@ -139,8 +139,8 @@ describe("publish() of a writable volume", () => {
     const request = await writable(node);
     await Promise.all([
       publish(inline, request, call),
-      createClaim(claims, createRequest({ name: "a" })),
-      createClaim(claims, createRequest({ name: "b" })),
+      createClaim(claims, createRequest({ name: "a" }), call),
+      createClaim(claims, createRequest({ name: "b" }), call),
     ]);
     expect(new Set((await node.quotas.list()).map(({ project }) => project)).size).toBe(3);
   });

@@ -1,5 +1,5 @@
 // The journey of NodeStageVolume: a claim is mounted on its base, which the first success fixes for good.
-import type { ClaimRecord } from "../core/claim-record.ts";
+import type { ClaimBase, ClaimRecord } from "../core/claim-record.ts";
 import { isThrownAway, seekBase, stageClaim as staged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
@@ -8,9 +8,10 @@ import { checkCapabilities } from "./claim-capability.ts";
 import { ensureDisk, placesOf } from "./claim-disk.ts";
 import { ensureGroup, type GroupDeps } from "./claim-group.ts";
 import { mountClaim, refuseOtherPath } from "./claim-mount.ts";
-import { type BaseFound, findBase } from "./find-base.ts";
+import { type BaseFound, findBase, toBaseFound } from "./find-base.ts";
 import { fitting } from "./fitting.ts";
-import { type FindDeps, waitForTree } from "./lease-base.ts";
+import { type FindDeps, leaseTree, type Search } from "./lease-base.ts";
+import { waitFor, withPatience } from "./patience.ts";
 import type { Call, StageRequest } from "./requests.ts";
 import { checkTarget, clearTarget, isMounted } from "./target.ts";
 
@@ -31,7 +32,8 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   const gid = parseGroup(capability.mountGroup);
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
-  const record = seekBase(deps.claims.require(volumeId), deps.clock.now());
+  const before = deps.claims.require(volumeId);
+  const record = seekBase(before, deps.clock.now());
   const boot = deps.files.bootId();
   if (record.stage?.boot === boot) refuseOtherPath(record, path);
   if (await isMounted(deps, path)) {
@@ -39,14 +41,12 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
     await clearTarget(deps, path, { keepDirectory: true });
   }
   await checkTarget(deps, path);
-  await deps.claims.write(record);
-  const found = await baseOf(deps, { record, secrets: request.secrets, call });
-  using tree = found.tree;
-  const below = tree?.layers ?? deps.trees.contents(found.base.layers) ?? [];
+  if (record !== before) await deps.claims.write(record);
+  using found = await waitForBase(deps, record, { secrets: request.secrets, call });
+  const below = found.tree?.layers ?? deps.trees.contents(found.base.layers) ?? [];
   const fixed = staged(record, found.base, { path, boot });
   await deps.claims.write(fixed);
-  if (found.base.note !== undefined && record.base === undefined)
-    deps.log.warn(found.base.note, { volume: volumeId });
+  noteBase(deps, record, found.base);
   if (isThrownAway(fixed)) await beginAnew(deps, fixed);
   await ensureDisk(deps, record);
   const { bytes, settings } = record;
@@ -62,6 +62,12 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   await mountClaim(deps, grouped, path);
 }
 
+/** Once: what was said when the claim was made is not said again. */
+function noteBase({ log }: StageDeps, { base, warning, volumeId }: ClaimRecord, { note }: ClaimBase): void {
+  if (base !== undefined || note === undefined || warning?.includes(note) === true) return;
+  log.warn(note, { volume: volumeId });
+}
+
 /** The node went down under it: of what was never synced nobody can tell what is left. */
 async function beginAnew({ discard, root, log }: StageDeps, record: ClaimRecord): Promise<void> {
   const { volumeId } = record;
@@ -69,32 +75,60 @@ async function beginAnew({ discard, root, log }: StageDeps, record: ClaimRecord)
   await discard(placesOf(root, record).upper);
 }
 
-type Search = Parameters<typeof findBase>[1];
+/** For a last question after `base-deadline`. */
+const LAST_PATIENCE_MS = 10_000;
+
+type Asking = Pick<StageRequest, "secrets"> & { readonly call: Call };
+
+/** `pending` in words while the caller can still hear it. */
+async function waitForBase(
+  deps: StageDeps,
+  record: ClaimRecord,
+  { secrets, call }: Asking,
+): Promise<BaseFound> {
+  let told = `Looking for what the volume "${record.volumeId}" starts from`;
+  const tell = (words: string) => {
+    told = words;
+  };
+  const words = () => told;
+  const patienceMs = patienceFor(record, deps.clock.now(), call);
+  return await waitFor(deps.clock, call, words, (signal) =>
+    withPatience(deps.clock, { signal, patienceMs }, (asking) =>
+      baseOf(deps, { record, secrets, signal, asking, tell }),
+    ),
+  );
+}
+
+/**
+ * How long registries and credential plugins are asked: until the claim may start without them, which is then to happen
+ * while the caller still waits.
+ */
+function patienceFor(
+  { settings, baseSoughtMs, base }: ClaimRecord,
+  nowMs: number,
+  { deadline }: Call,
+): number {
+  if (settings.failOnMiss || base !== undefined) return Number.POSITIVE_INFINITY;
+  const waitedMs = Math.max(0, nowMs - (baseSoughtMs ?? nowMs));
+  return Math.max(settings.baseDeadlineMs - waitedMs, Math.min(LAST_PATIENCE_MS, (deadline - nowMs) / 2));
+}
 
 /** The base that is fixed, here or brought back; or else the one that is found. */
 async function baseOf(deps: StageDeps, search: Search): Promise<BaseFound> {
   const { base } = search.record;
   if (base === undefined) return await findBase(deps, search);
-  if (base.layers.length === 0 || deps.trees.contents(base.layers) !== undefined) return { base };
-  return { base, tree: await bringBack(deps, search, base.layers) };
+  const isHere = base.layers.length === 0 || deps.trees.contents(base.layers) !== undefined;
+  return toBaseFound(base, isHere ? undefined : await bringBack(deps, search, base.layers));
 }
 
 /** Layers that a power loss took are pulled again; an upper is never mounted over anything else. */
 async function bringBack(deps: StageDeps, search: Search, layers: readonly Digest[]) {
-  const { record, secrets, call } = search;
-  const { settings, base, volumeId } = record;
+  const { settings, base, volumeId } = search.record;
   const repository = base?.origin === "from" ? settings.from : settings.cache;
   if (repository === undefined || base?.tree === undefined) throw gone(volumeId);
   const reference = { host: repository.host, repository: repository.repository, digest: base.tree.digest };
-  const accesses = await deps.keyring.accessesFor(reference, Object.fromEntries(secrets));
   try {
-    const tree = await waitForTree(deps, call, reference, {
-      accesses,
-      reference,
-      platform: settings.platform ?? deps.platform,
-      ...(settings.mediaTypes === undefined ? {} : { mediaTypes: settings.mediaTypes }),
-      layout: "overlay",
-    });
+    const tree = await leaseTree(deps, search, { reference });
     if (tree.layerIds.toReversed().join() === layers.join()) return tree;
     tree[Symbol.dispose]();
   } catch (error) {

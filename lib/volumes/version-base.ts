@@ -48,7 +48,7 @@ export async function readVersionBase(
   deps: VersionBaseDeps,
   search: BaseSearch,
 ): Promise<VersionBase | NoBase> {
-  const { record, secrets } = search;
+  const { record, secrets, signal } = search;
   const { base, settings } = record;
   if (base === undefined || base.layers.length === 0) return { layers: [], bytes: 0 };
   const reference = referenceOf(record);
@@ -56,7 +56,7 @@ export async function readVersionBase(
   // Of such an artifact the claim has a part only.
   if (settings.mediaTypes !== undefined) return { why: "its base is a part of an artifact" };
   try {
-    const asking = { keyring: deps.keyring, settings, secrets };
+    const asking = { keyring: deps.keyring, settings, secrets, signal };
     return await withAccess(asking, reference, (access) => readAt(deps, search, access, reference));
   } catch (error) {
     if (!isFailure(error) || mayPass(error.reason, base.origin === "from")) throw error;

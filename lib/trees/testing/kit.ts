@@ -10,7 +10,8 @@ import type { Files, FilesystemRoom } from "../../host/files.ts";
 import { openMemoryLog } from "../../host/log.fake.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import { Store, type StoreDeps, type StoreSettings } from "../store.ts";
-import { type LeasedTree, type TreeRequest, Trees } from "../trees.ts";
+import type { LeasedTree, TreeRequest } from "../tree-request.ts";
+import { Trees } from "../trees.ts";
 import { RegistryTwin } from "./registry-twin.ts";
 import { UnpackerTwin } from "./unpacker-twin.ts";
 

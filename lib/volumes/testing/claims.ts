@@ -1,8 +1,10 @@
 // The journeys of claims on a node in memory, which can be stopped after any effect.
+import type { Access } from "../../core/access.ts";
 import { type Digest, digestOf, parseDigest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { FetchedTag } from "../../registry/reader.ts";
+import type { TreeRequest } from "../../trees/tree-request.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
@@ -24,6 +26,10 @@ export class ClaimNode extends TestNode {
   trouble: Failure | undefined;
   /** What the cache's key means; nothing by default. */
   head: FetchedTag | undefined;
+  /** With what the key was asked for. */
+  readonly headAsked: Access[] = [];
+  /** Before the answer. */
+  onHead: (access: Access, signal: AbortSignal) => Promise<void> = async () => undefined;
   packs: string[] = [];
   pushes: string[] = [];
   isChanged = true;
@@ -32,6 +38,7 @@ export class ClaimNode extends TestNode {
   layerBytes = 0;
   pendingBytes = 2 ** 30;
   readonly adopted = new Set<string>();
+  readonly begun: TreeRequest[] = [];
 
   override isHere(id: Digest): boolean {
     return this.adopted.has(id) || super.isHere(id);
@@ -77,7 +84,8 @@ export class ClaimNode extends TestNode {
       listTags: async () => [],
       trees: {
         ...inline.trees,
-        fetchTag: async () => await this.#fetchTag(),
+        begin: async (request) => void this.begun.push(request),
+        fetchTag: async (access, _reference, signal) => await this.#fetchTag(access, signal),
         contents: (layers) => (layers.every((id) => this.isHere(id)) ? layers.toReversed() : undefined),
         collectableBytes: () => 0,
         collect: async () => undefined,
@@ -112,7 +120,9 @@ export class ClaimNode extends TestNode {
     };
   }
 
-  async #fetchTag(): Promise<FetchedTag> {
+  async #fetchTag(access: Access, signal: AbortSignal): Promise<FetchedTag> {
+    this.headAsked.push(access);
+    await this.onHead(access, signal);
     if (this.trouble !== undefined) throw this.trouble;
     if (this.head !== undefined) return this.head;
     throw notFound;

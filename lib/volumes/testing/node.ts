@@ -10,7 +10,7 @@ import { MemoryMounts } from "../../host/mounts.fake.ts";
 import type { Mounts } from "../../host/mounts.ts";
 import { MemoryQuotas } from "../../host/quotas.fake.ts";
 import type { ProjectQuota, QuotaLimits, Quotas } from "../../host/quotas.ts";
-import type { LeasedTree, TreeRequest } from "../../trees/trees.ts";
+import type { LeasedTree, TreeRequest } from "../../trees/tree-request.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { Limits } from "../limits.ts";
 import { openOccupants } from "../occupants.ts";

@@ -39,7 +39,7 @@ export class RealClaim {
     },
   ): Promise<RealClaim> {
     const { name, parameters, secrets = new Map(), group } = made;
-    const { volumeId } = await createClaim(deps, createRequest({ name, parameters }));
+    const { volumeId } = await createClaim(deps, createRequest({ name, parameters }), call);
     const claim = new RealClaim(node, deps, { name, volumeId });
     await claim.stage(group, secrets);
     return claim;

@@ -123,7 +123,8 @@ export class RealNode implements AsyncDisposable {
       {
         marks: { high: { kind: "percent", percent: 100 }, low: { kind: "percent", percent: 90 } },
         concurrency: 4,
-        proofTtlMs: 600_000,
+        // A registry that is away takes its clock on by minutes each time that it is asked.
+        proofTtlMs: 3_600_000,
         staleTags: true,
         keepSetuid: false,
       },
