@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { openUnpacker } from "../lib/archive/open-unpacker.ts";
 import { openPacker } from "../lib/archive/packer.ts";
+import { openTrimmer } from "../lib/archive/trimmer.ts";
 import type { BlockingThreads } from "../lib/host/blocking.ts";
 import { LinuxFiles } from "../lib/host/files.linux.ts";
 import type { Log } from "../lib/host/log.ts";
@@ -14,6 +15,7 @@ import { LinuxMounts } from "../lib/host/mounts.linux.ts";
 import { LinuxPools } from "../lib/host/pool.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
 import { linuxQuotas } from "../lib/host/quotas.linux.ts";
+import { openRemover } from "../lib/host/remover.ts";
 import { readTextFile } from "../lib/host/text-file.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
 import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
@@ -94,6 +96,8 @@ export async function openOutside(
     keyring,
     unpacker: openUnpacker({ threads: settings.pull.threads ?? Math.min(4, availableParallelism()) }),
     packer: openPacker({ threads: Math.min(2, availableParallelism()) }),
+    trimmer: openTrimmer(),
+    remover: openRemover(),
     clock,
     platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
     every: every(log),

@@ -1,6 +1,5 @@
 // Where this start finds the store, and the trash of the file system it is on.
 import path from "node:path";
-import { removeTree } from "../lib/host/remove-tree.ts";
 import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { Trash } from "../lib/trees/trash.ts";
@@ -26,11 +25,11 @@ export async function placeStore(settings: NodeSettings, ports: Ports): Promise<
   return { ...opened, notes, trash: await openTrash(opened.root, ports) };
 }
 
-async function openTrash(root: string, { files, log }: Ports): Promise<Trash> {
+async function openTrash(root: string, { files, log, remover }: Ports): Promise<Trash> {
   const directory = path.join(root, "trash");
   await files.makeDirectory(directory);
   const onTrouble = (message: string, error: unknown) => log.error(message, { error });
-  return new Trash({ files, directory, removeTree, onTrouble });
+  return new Trash({ files, directory, removeTree: remover.removeTree, onTrouble });
 }
 
 function label(root: string, { selinux }: NodeSettings, { log }: Ports): void {

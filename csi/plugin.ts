@@ -71,7 +71,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
 async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
   const { store: marks, pull, proof, root } = settings;
   const { clock } = ports;
-  return await openTrees({ ...ports, now: () => clock.now(), salt: randomBytes(32) }, root, {
+  const { removeTree } = ports.remover;
+  return await openTrees({ ...ports, removeTree, now: () => clock.now(), salt: randomBytes(32) }, root, {
     marks,
     concurrency: pull.concurrency,
     proofTtlMs: proof.ttlMs,

@@ -1,5 +1,6 @@
 // What the plugin has of the outside world.
 import type { Packer } from "../lib/archive/packer.ts";
+import type { Trimmer } from "../lib/archive/trimmer.ts";
 import type { Unpacker } from "../lib/archive/unpacker.ts";
 import type { Platform } from "../lib/core/platform.ts";
 import type { Files } from "../lib/host/files.ts";
@@ -8,6 +9,7 @@ import type { Exposition, Metrics } from "../lib/host/metrics.ts";
 import type { Mounts } from "../lib/host/mounts.ts";
 import type { Pools } from "../lib/host/pool.ts";
 import type { Quotas } from "../lib/host/quotas.ts";
+import type { Remover } from "../lib/host/remover.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import type { Registries } from "./registries.ts";
@@ -23,6 +25,8 @@ export type Ports = Registries & {
   readonly keyring: Keyring;
   readonly unpacker: Unpacker;
   readonly packer: Packer;
+  readonly trimmer: Trimmer;
+  readonly remover: Remover;
   readonly clock: Clock;
   /** What an index is read for where the volume does not say. */
   readonly platform: Platform;

@@ -26,6 +26,8 @@ export async function runPlugin(
   await plugin.stop();
   await outside.unpacker[Symbol.asyncDispose]();
   await outside.packer[Symbol.asyncDispose]();
+  await outside.trimmer[Symbol.asyncDispose]();
+  await outside.remover[Symbol.asyncDispose]();
   await outside.reader[Symbol.asyncDispose]();
   await blocking[Symbol.asyncDispose]();
   log.info("Stopped");

@@ -62,6 +62,7 @@ export function wrapWithFuse(outside: Ports, burn: Burn): Ports {
     mounts: burning(outside.mounts, ["bind", "overlay", "unmount"], burn),
     unpacker: burning(outside.unpacker, ["unpack", "verify"], burn),
     packer: burning(outside.packer, ["packDelta", "packMerged"], burn),
+    trimmer: burning(outside.trimmer, ["trim"], burn),
     onStep: async (step) => burn(step),
     onPushStep: async (step) => burn(`push ${step}`),
   };

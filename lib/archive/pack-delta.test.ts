@@ -16,6 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => scratch[Symbol.dispose]());
 
+const pace = { isBegun: false, isHasty: () => false };
+
 const FILL = `
   umask 022
   mkdir -p d/e/f gone keep o/deep/er turn empty "$(printf 'caf\\xc3\\xa9')"
@@ -68,7 +70,7 @@ describe("packDelta() round trips", () => {
         const packed = await claim.pack({ compare });
         there = await claim.bring(packed, there);
         expect(shownBy(scratch, there, compare)).toEqual(before);
-        await claim.trim(packed);
+        claim.trim(packed);
         here = [claim.upper, ...here];
         expect(shownBy(scratch, here, compare)).toEqual(before);
         expect(shownBy(scratch, here, "exact")).toEqual(shownBy(scratch, there, "exact"));
@@ -80,8 +82,8 @@ describe("packDelta() round trips", () => {
     const claim = new Claim(scratch, await filled()).run(CHANGE);
     const [first, second] = [await claim.pack(), await claim.pack()];
     expect(first.parts[0]?.digest).toBe(second.parts[0]?.digest);
-    await claim.trim(first);
-    await claim.trim(first);
+    claim.trim(first);
+    claim.trim(first);
     const third = await claim.pack();
     expect(third.parts[0]?.diffId).toBe(first.parts[0]?.diffId);
     expect(third.trims).toBeLessThan(first.trims);
@@ -99,7 +101,7 @@ describe("packDelta() of what did not change", () => {
     expect(packed.parts).toEqual([]);
     expect(packed.unchanged).toBeGreaterThan(15);
     expect(fs.readdirSync(packed.directory)).toEqual(["trim-2"]);
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(treeOf(claim.upper)).toEqual({});
     expect(shownBy(scratch, [claim.upper, ...below], "exact")).toEqual(shown);
   });
@@ -126,7 +128,7 @@ describe("packDelta() of what did not change", () => {
       "d/.wh.one",
     ]);
     expect(shownBy(scratch, await claim.bring(packed), "content")).toEqual(before);
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(treeOf(claim.upper)).toEqual({
       d: "directory 755",
       "d/e": "directory 755",
@@ -148,7 +150,7 @@ describe("packDelta() of what did not change", () => {
     execFileSync("mknod", [path.join(claim.upper, "nothing"), "c", "0", "0"]);
     const packed = await claim.pack();
     expect(packed).toMatchObject({ parts: [], entries: 0 });
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(treeOf(claim.upper)).toEqual({});
   });
 });
@@ -200,7 +202,7 @@ describe("packDelta() of what a pod left on purpose", () => {
     const packed = await claim.pack();
     expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "d/", "d/.wh.one", ".wh.kind"]);
     expect(packed.leftOut).toEqual({ count: 1, first: ['"d/one": it is a device node'] });
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(treeOf(claim.upper)["d/one"]).toBe("character 600");
     expect(shownBy(scratch, [claim.upper, ...claim.below], "content")).toEqual(
       shownBy(scratch, await claim.bring(packed), "content"),
@@ -230,7 +232,7 @@ describe("packDelta() of what a pod left on purpose", () => {
     protect("+i", "d");
     const packed = await claim.pack();
     expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "d/", "d/new/"]);
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(treeOf(claim.upper)).toEqual({ d: "directory 755", "d/new": "directory 755" });
   });
 });
@@ -246,7 +248,7 @@ describe("packDelta() of a plain directory", () => {
     writeXattr({ directory: top, name: "keep" }, "trusted.overlay.opaque", Buffer.from("y"));
     const packed = await new Claim(scratch, below).pack({ upper: copy, kind: "plain" });
     expect(packed).toMatchObject({ trims: 1, leftOut: { count: 1 } });
-    await trimLayer(copy, packed.directory);
+    trimLayer(copy, packed.directory, pace);
     expect(fs.existsSync(path.join(copy, "zero"))).toBe(false);
     const layers = await new Claim(scratch, below).bring(packed);
     expect(shownBy(scratch, layers, "content")).toEqual(shownBy(scratch, [copy], "content"));
@@ -321,6 +323,35 @@ describe("packDelta() of devices in a plain directory", () => {
 });
 
 describe("trimLayer()", () => {
+  it("leaves in haste what equals the base, and shows what a whole trimming does, times too", async () => {
+    const script = `${CHANGE} cp -a d z; rm -r d; cp -a z d; rm -r z; rm d/one; touch d/e/f/* keep/k; mkfifo d/f; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("d/socket")'`;
+    const below = await filled();
+    const [claim, twin] = [new Claim(scratch, below), new Claim(scratch, below)];
+    claim.run(script);
+    execFileSync("cp", ["-a", `${claim.upper}/.`, twin.upper]);
+    const [packed, packedTwin] = [await claim.pack(), await twin.pack()];
+    let asked = 0;
+    expect(claim.trim(packed, () => ++asked > 2)).toBe(false);
+    const left = fs.readdirSync(claim.upper, { recursive: true }).length;
+    expect(twin.trim(packedTwin)).toBe(true);
+    expect(fs.readdirSync(twin.upper, { recursive: true }).length).toBeLessThan(left);
+    expect(fs.existsSync(path.join(claim.upper, "d/socket"))).toBe(false);
+    const shown = ({ upper }: Claim) => shownBy(scratch, [upper, ...below], "content");
+    expect(shown(claim)).toEqual(shown(twin));
+    expect(claim.trim(packed)).toBe(true);
+    const all = ({ upper }: Claim) => shownBy(scratch, [upper, ...below], "exact");
+    expect(all(claim)).toEqual(all(twin));
+  });
+
+  it("does nothing where haste comes before it", async () => {
+    const claim = new Claim(scratch, await filled()).run("touch keep/k d/one");
+    const packed = await claim.pack();
+    const before = treeOf(claim.upper);
+    const isHasty = () => true;
+    expect(trimLayer(claim.upper, packed.directory, { isBegun: false, isHasty })).toBe(false);
+    expect(treeOf(claim.upper)).toEqual(before);
+  });
+
   it("shows the same tree wherever it is interrupted, and ends the same", async () => {
     const script = `${CHANGE} cp -a d z; rm -r d; cp -a z d; rm -r z; rm d/one; touch keep/k`;
     const claim = new Claim(scratch, await filled()).run(script);
@@ -334,10 +365,10 @@ describe("trimLayer()", () => {
       const part = scratch.directory();
       const cut = steps.slice(0, done).map((step) => `${step}\0`);
       fs.writeFileSync(path.join(part, "trim-1"), cut.join(""), "latin1");
-      await claim.trim({ directory: part });
+      claim.trim({ directory: part });
       expect(shown()).toEqual(before);
     }
-    await claim.trim(packed);
+    claim.trim(packed);
     expect(shownBy(scratch, [claim.upper, ...claim.below], "exact")).toEqual(
       shownBy(scratch, await claim.bring(packed), "exact"),
     );
@@ -346,6 +377,6 @@ describe("trimLayer()", () => {
   it("refuses a journal that is cut", async () => {
     const [layer, journal] = [scratch.directory(), scratch.directory()];
     fs.writeFileSync(path.join(journal, "trim-1"), "remove /a\0remove /b");
-    await expect(trimLayer(layer, journal)).rejects.toThrow("is cut");
+    expect(() => trimLayer(layer, journal, pace)).toThrow("is cut");
   });
 });

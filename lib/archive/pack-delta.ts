@@ -1,10 +1,12 @@
 // Packs what really changed: what a claim's pods left, held against what its base shows.
 import type { CompareRule } from "../core/compare-entries.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
+import { countEntries } from "./count-entries.ts";
 import { DEVICE_NOTE, isDevice, type LeftOut, LeftOutNotes } from "./left-out.ts";
 import { findKeptLinks } from "./link-groups.ts";
 import type { Shown } from "./merged-descent.ts";
 import { packFailure } from "./pack-failure.ts";
+import { PackTally } from "./pack-progress.ts";
 import { type Compared, isSameEntry, readPackedAttributes } from "./packed-attributes.ts";
 import type { PackedPart } from "./packed-part.ts";
 import { PackedParts, type PackOutput } from "./packed-parts.ts";
@@ -41,9 +43,10 @@ export type PackedDelta = Packed & {
  * The same change gives the same bytes, on any node and whenever it is packed. Nothing may write to the trees
  * meanwhile. Failures: full, unavailable, unsupported, conflict.
  */
-export async function packDelta(job: DeltaJob): Promise<PackedDelta> {
-  using parts = new PackedParts(job);
-  return await new DeltaPacker(job, parts).pack();
+export async function packDelta(job: DeltaJob, tally = new PackTally()): Promise<PackedDelta> {
+  using parts = new PackedParts(job, tally);
+  tally.expect(countEntries(job.upper));
+  return await new DeltaPacker(job, parts, tally).pack();
 }
 
 /** What a level still has to be told when it is left. */
@@ -57,6 +60,7 @@ type Level = {
 class DeltaPacker {
   readonly #job: DeltaJob;
   readonly #parts: PackedParts;
+  readonly #tally: PackTally;
   readonly #writer: TreeWriter;
   readonly #journal: TrimJournal;
   /** What equals the base is there all the same in a directory that is the whole. */
@@ -68,8 +72,9 @@ class DeltaPacker {
   #keptBytes = 0;
   #keptInodes = 0;
 
-  constructor(job: DeltaJob, parts: PackedParts) {
+  constructor(job: DeltaJob, parts: PackedParts, tally: PackTally) {
     this.#job = job;
+    this.#tally = tally;
     this.#parts = parts;
     this.#writer = new TreeWriter(parts);
     this.#journal = new TrimJournal(job.directory);
@@ -84,6 +89,7 @@ class DeltaPacker {
       else if (step.kind === "leave") this.#leave();
       else if (step.kind === "entry") await this.#take(step);
       else await this.#miss(step);
+      if (step.kind !== "inside" && step.kind !== "leave") this.#tally.look();
     }
     const parts = await this.#parts.close();
     return {
@@ -146,7 +152,7 @@ class DeltaPacker {
     if (step.below !== undefined) await this.#writer.hide(step.name);
     if (step.kind === "left-out") {
       this.#leftOut.add(path, step.why);
-      this.#journal.finish({ verb: "remove", path });
+      this.#journal.finish({ verb: "drop", path });
       if (step.below !== undefined) this.#trim("whiteout", path);
     } else if (step.isMarked && step.below === undefined) this.#trim("remove", path);
     else if (!step.isMarked) this.#mark("whiteout", path);

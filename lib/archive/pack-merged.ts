@@ -4,6 +4,7 @@ import { DEVICE_NOTE, isDevice, LeftOutNotes, whyLeftOut } from "./left-out.ts";
 import { MergedDescent, type Shown } from "./merged-descent.ts";
 import type { Packed } from "./pack-delta.ts";
 import { packFailure } from "./pack-failure.ts";
+import { PackTally } from "./pack-progress.ts";
 import { readPackedAttributes } from "./packed-attributes.ts";
 import { PackedParts, type PackOutput } from "./packed-parts.ts";
 import { TreeWriter } from "./tree-writer.ts";
@@ -17,20 +18,25 @@ export type MergedJob = PackOutput & {
  * The same tree gives the same bytes, however many layers it is made of. Nothing may write to them meanwhile.
  * Failures: full, unavailable, conflict.
  */
-export async function packMerged(job: MergedJob): Promise<Packed> {
-  using parts = new PackedParts(job);
-  using packer = new MergedPacker(job, parts);
+export async function packMerged(job: MergedJob, tally = new PackTally()): Promise<Packed> {
+  using parts = new PackedParts(job, tally);
+  using packer = new MergedPacker(job, { parts, tally });
   return await packer.pack();
 }
 
 class MergedPacker implements Disposable {
   readonly #parts: PackedParts;
+  readonly #tally: PackTally;
   readonly #view: MergedDescent;
   readonly #writer: TreeWriter;
   readonly #leftOut = new LeftOutNotes();
 
-  constructor({ layers }: MergedJob, parts: PackedParts) {
+  constructor(
+    { layers }: MergedJob,
+    { parts, tally }: { readonly parts: PackedParts; readonly tally: PackTally },
+  ) {
     this.#parts = parts;
+    this.#tally = tally;
     this.#view = new MergedDescent(layers);
     this.#writer = new TreeWriter(parts);
   }
@@ -59,6 +65,7 @@ class MergedPacker implements Disposable {
 
   /** True when it is a directory, in which it is then. */
   async #take(name: Name): Promise<boolean> {
+    this.#tally.look();
     const shown = this.#view.find(name);
     if (shown === undefined) return false;
     const path = this.#writer.pathOf(name);

@@ -1,6 +1,7 @@
 // The archives that a pack becomes: one, or several where one would be too large to be uploaded at once.
 import path from "node:path";
 import { Failure } from "../core/failure.ts";
+import type { PackTally } from "./pack-progress.ts";
 import { type PackCompression, type PackedPart, PackingPart } from "./packed-part.ts";
 import { readFully } from "./same-bytes.ts";
 import { paddingOf } from "./tar-format.ts";
@@ -19,6 +20,7 @@ const END_BYTES = 1024;
 
 export class PackedParts implements Disposable {
   readonly #output: PackOutput;
+  readonly #tally: PackTally;
   readonly #closed: PackedPart[] = [];
   #part: PackingPart | undefined;
   // Whole chunks only reach the compressor, so that what it makes of them does not depend on how they came.
@@ -26,8 +28,9 @@ export class PackedParts implements Disposable {
   #used = 0;
   #hasEntry = false;
 
-  constructor(output: PackOutput) {
+  constructor(output: PackOutput, tally: PackTally) {
     this.#output = output;
+    this.#tally = tally;
   }
 
   /** Tells one part from the others; what an entry needs is to be said anew in each. */
@@ -90,6 +93,7 @@ export class PackedParts implements Disposable {
     this.#chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     this.#used = 0;
     await this.#part?.write(bytes);
+    this.#tally.store(bytes.length);
   }
 
   async #end(part: PackingPart): Promise<void> {

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => scratch[Symbol.dispose]());
 
-const never = new AbortController().signal;
+const never = { signal: new AbortController().signal };
 const output = (directory = scratch.directory()) =>
   ({ directory, compression: "zstd", layerMax: 1e9 }) as const;
 
@@ -46,8 +46,8 @@ describe("openPacker()", () => {
     const at = tree();
     fs.writeFileSync(path.join(at, "large"), Buffer.alloc(200e6, "0123456789"));
     const [cancelled, directory] = [new AbortController(), scratch.directory()];
-    const packing = packer.packMerged({ layers: [at], ...output(directory) }, cancelled.signal);
-    const waiting = packer.packMerged({ layers: [at], ...output() }, cancelled.signal);
+    const packing = packer.packMerged({ layers: [at], ...output(directory) }, cancelled);
+    const waiting = packer.packMerged({ layers: [at], ...output() }, cancelled);
     await until(() => fs.existsSync(path.join(directory, "part-0")));
     cancelled.abort(new Error("enough"));
     await Promise.all([packing, waiting].map((one) => expect(one).rejects.toThrow("enough")));

@@ -5,11 +5,12 @@ import path from "node:path";
 import type { Time } from "../host/entry-status.ts";
 
 /**
- * `remove` a tree, make a `whiteout`, make a directory `opaque` or `transparent`, set a directory's `time`.
+ * `remove` a tree that shows nothing of its own, `drop` one that does, make a `whiteout`, make a directory `opaque` or
+ * `transparent`, set a directory's `time`.
  * Paths are latin1 text, relative to the Layer.
  */
 export type Trim =
-  | { readonly verb: "remove" | "whiteout" | "opaque" | "transparent"; readonly path: string }
+  | { readonly verb: "remove" | "drop" | "whiteout" | "opaque" | "transparent"; readonly path: string }
   | { readonly verb: "time"; readonly path: string; readonly time: Time };
 
 /** What must be done before anything is removed, and what then. */

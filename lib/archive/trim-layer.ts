@@ -1,49 +1,55 @@
 // Takes out of a committed Layer what its archive leaves out, so that it shows here what others see.
-import { setImmediate } from "node:timers/promises";
 import { Directory, type Name } from "../host/directory.ts";
 import { failureOf } from "../host/errno.ts";
-import { clearFlags, removeTreeNow } from "../host/remove-tree.ts";
+import { clearFlags } from "../host/remove-tree.ts";
 import { removeXattr, writeXattr } from "../host/xattrs.ts";
 import { showName } from "./entry-name.ts";
+import { Leavings } from "./leavings.ts";
 import { OPAQUE_XATTR, OPAQUE_YES } from "./overlay-marks.ts";
 import { PathCursor } from "./path-cursor.ts";
 import { readTrims, type Trim } from "./trim-journal.ts";
 
-/** How many steps are taken before others get their turn, and for how long: each may wait for the disk. */
-const SLICE = 64;
-const SLICE_MS = 2;
+export type TrimPace = {
+  /** An earlier trimming of it may have come to anything. */
+  readonly isBegun: boolean;
+  /** From when this holds, only what changes what the Layer shows is still done: somebody waits to start from it. */
+  readonly isHasty: () => boolean;
+};
 
 /**
  * `layer` is what packDelta() packed as an upper, `journal` the directory it packed into. Afterwards the Layer shows
- * over its base what its archive does. After a crash it shows that too, but for names in lists that lead nowhere, until
- * it is repeated. Not while it is mounted: what an overlay has seen of a directory that becomes transparent it does not
- * look up again. Failures: unavailable, full.
+ * over its base what its archive does, and what went is in the journal's directory; false where entries that equal the base's were left in it for want of time, all
+ * else included where it was not begun by then. After a crash it shows that too, but for names in lists that lead
+ * nowhere, until it is repeated. Not while it is mounted: what an overlay has seen of a directory that becomes
+ * transparent it does not look up again. For a thread of its own. Failures: unavailable, full.
  */
-export async function trimLayer(layer: string, journal: string): Promise<void> {
+export function trimLayer(layer: string, journal: string, { isBegun, isHasty }: TrimPace): boolean {
+  if (!isBegun && isHasty()) return false;
   using cursor = new PathCursor(Directory.open(layer));
-  let steps = 0;
-  let sinceMs = performance.now();
+  using leavings = new Leavings(journal);
+  let isWhole = true;
   for (const trim of readTrims(journal)) {
-    if (++steps % SLICE === 0 || performance.now() - sinceMs >= SLICE_MS) {
-      await setImmediate();
-      sinceMs = performance.now();
+    if (trim.verb === "remove" && isHasty()) {
+      isWhole = false;
+      continue;
     }
     try {
-      apply(cursor, trim);
+      apply(cursor, trim, leavings);
     } catch (error) {
       throw failureOf(error, `Cannot trim ${showName(trim.path)} out of a layer`);
     }
   }
   cursor.close();
+  return isWhole;
 }
 
-function apply(cursor: PathCursor, trim: Trim): void {
+function apply(cursor: PathCursor, trim: Trim, leavings: Leavings): void {
   const components = trim.path === "" ? [] : trim.path.split("/");
   const name = components.at(-1) ?? "";
-  const isInParent = trim.verb === "remove" || trim.verb === "whiteout";
+  const isInParent = ["remove", "drop", "whiteout"].includes(trim.verb);
   if (!moveTo(cursor, isInParent ? components.slice(0, -1) : components)) return;
   const place = { directory: cursor.current, name: "." };
-  if (trim.verb === "remove") removeTreeNow(cursor.current, name);
+  if (trim.verb === "remove" || trim.verb === "drop") leavings.take(cursor.current, name);
   else if (trim.verb === "whiteout") hide(cursor.current, name);
   else if (trim.verb === "time") cursor.setTime(trim.time);
   else if (trim.verb === "opaque") writeXattr(place, OPAQUE_XATTR, OPAQUE_YES);

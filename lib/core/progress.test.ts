@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { formatProgress, formatPushProgress, type PullProgress, rateOf } from "./progress.ts";
+import {
+  formatPackProgress,
+  formatProgress,
+  formatPushProgress,
+  type PullProgress,
+  rateOf,
+} from "./progress.ts";
 
 const base: PullProgress = { artifact: "r.example/a:b", doneBytes: 0, sources: [] };
 const upstream = { kind: "upstream", host: "r.example" } as const;
@@ -57,6 +63,23 @@ describe("rateOf()", () => {
         1000,
       ),
     ).toBe(0);
+  });
+});
+
+describe("formatPackProgress()", () => {
+  const what = 'what changed in the volume "x"';
+
+  it.each([
+    [{}, ""],
+    [{ entries: 7 }, ": 7 entries, 0 B to be sent"],
+    [
+      { entries: 3200, totalEntries: 8500, bytes: 12 << 20 },
+      ": 3200 of 8500 entries (37 %), 12 MiB to be sent",
+    ],
+    // Names that only the base has come on top.
+    [{ entries: 9, totalEntries: 8 }, ": 9 of 9 entries (100 %), 0 B to be sent"],
+  ])("says of %j what is known", (progress, words) => {
+    expect(formatPackProgress({ what, ...progress })).toBe(`Packing ${what}${words}`);
   });
 });
 

@@ -24,6 +24,26 @@ export function formatProgress(progress: PullProgress): string {
   return `Pulling ${artifact}: ${formatShare({ doneBytes, totalBytes, bytesPerSecond, from })}`;
 }
 
+export type PackProgress = {
+  /** Such as `what changed in the volume "x"`. */
+  readonly what: string;
+  /** How many were looked at; none before the first. */
+  readonly entries?: number;
+  /** Names that only the base has come on top. */
+  readonly totalEntries?: number;
+  /** Into the archive, before compression. */
+  readonly bytes?: number;
+};
+
+/** Such as `Packing what changed in the volume "x": 3200 of 8500 entries (37 %), 12 MiB to be sent`. */
+export function formatPackProgress({ what, entries, totalEntries = 0, bytes = 0 }: PackProgress): string {
+  if (entries === undefined) return `Packing ${what}`;
+  const total = Math.max(totalEntries, entries);
+  const share = totalEntries === 0 ? "" : ` of ${total}`;
+  const percent = totalEntries === 0 ? "" : ` (${Math.floor((entries / total) * 100)} %)`;
+  return `Packing ${what}: ${entries}${share} entries${percent}, ${formatBytes(bytes)} to be sent`;
+}
+
 export type PushProgress = {
   readonly artifact: string;
   readonly doneBytes: number;

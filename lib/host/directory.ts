@@ -118,6 +118,13 @@ export class Directory implements Disposable {
     return fs.readdirSync(`/proc/self/fd/${this.fd}`, { encoding: "latin1" });
   }
 
+  /** How many entries are in it, and which of them are directories. */
+  census(): { readonly names: number; readonly directories: Name[] } {
+    const found = fs.readdirSync(`/proc/self/fd/${this.fd}`, { encoding: "latin1", withFileTypes: true });
+    const directories = found.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    return { names: found.length, directories };
+  }
+
   /** A descriptor to write a file that was not there. */
   createFile(name: Name, mode: number): number {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;

@@ -28,6 +28,7 @@ export async function pushVersion(deps: PushDeps, version: VersionPush, watch: W
   const content = await sendContent(deps, version, watch);
   if (content.kind === "base-missing") return content;
   await watch.onStep?.("checked");
+  await watch.beforeTag?.();
   await nameVersion(deps, version, watch);
   const moved = key === undefined ? undefined : await moveKey(deps, { ...version, key }, watch);
   const digest = digestOf(manifest.bytes);

@@ -78,6 +78,8 @@ export type Watch = {
   /** What it throws stops the push there. */
   readonly onStep?: (step: PushStep) => Promise<void>;
   readonly onProgress?: (pushed: Pushed) => void;
+  /** Waited for before anything is tagged. */
+  readonly beforeTag?: () => Promise<void>;
 };
 
 export const nameOf = ({ host, repository }: Access) => `${host}/${repository}`;

@@ -1,11 +1,10 @@
-// Opens the node's store of Trees on its root, with the real ways of settling, sharing and removing.
+// Opens the node's store of Trees on its root, with the real ways of settling and sharing.
 import { assembleLayers, cloneForGroup, cloneTree } from "../archive/clone-tree.ts";
 import { settleLayer } from "../archive/settle.ts";
-import { removeTree } from "../host/remove-tree.ts";
 import { Store, type StoreDeps, type StoreSettings } from "./store.ts";
 import { Trees } from "./trees.ts";
 
-export type TreesDeps = Omit<StoreDeps, "settle" | "cloneTree" | "cloneForGroup" | "removeTree" | "assemble">;
+export type TreesDeps = Omit<StoreDeps, "settle" | "cloneTree" | "cloneForGroup" | "assemble">;
 
 /**
  * Takes in what is under the root, which the caller has locked for life. `tend()` is the caller's to call now and
@@ -16,7 +15,6 @@ export async function openTrees(deps: TreesDeps, root: string, settings: StoreSe
     {
       ...deps,
       settle: settleLayer,
-      removeTree,
       cloneForGroup,
       assemble: (layers, to) => assembleLayers(layers, to, { links: "hardlink" }),
       cloneTree: async (from, to) => {

@@ -15,6 +15,7 @@ import { parseReference } from "../core/reference.ts";
 import { LinuxFiles } from "../host/files.linux.ts";
 import { openMemoryLog } from "../host/log.fake.ts";
 import { MemoryMetrics } from "../host/metrics.fake.ts";
+import { openRemover } from "../host/remover.ts";
 import { Rig } from "../registry/testing/rig.ts";
 import { openTrees } from "./open-trees.ts";
 import type { TreeRequest } from "./tree-request.ts";
@@ -105,7 +106,15 @@ async function start(): Promise<Trees> {
   const { reader } = open.use(new Rig());
   const unpacker = open.use(openUnpacker({ threads: 2 }));
   const files = new LinuxFiles({ run: () => Promise.resolve() });
-  const deps = { reader, unpacker, files, log: openMemoryLog().log, metrics: new MemoryMetrics() };
+  const { removeTree } = open.use(openRemover());
+  const deps = {
+    reader,
+    unpacker,
+    files,
+    removeTree,
+    log: openMemoryLog().log,
+    metrics: new MemoryMetrics(),
+  };
   const marks = { high: { kind: "percent", percent: 100 }, low: { kind: "percent", percent: 90 } } as const;
   return open.use(
     await openTrees({ ...deps, now: Date.now, salt: Buffer.from("salt") }, root, {

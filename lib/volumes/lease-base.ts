@@ -1,4 +1,5 @@
 // Brings what a claim is to start from: a Tree of a registry, or Layers that a claim of this node committed.
+import type { Trimmer } from "../archive/trimmer.ts";
 import type { Access } from "../core/access.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
@@ -21,6 +22,9 @@ export type FindDeps = ClaimDeps & {
   readonly layers: Pick<ClaimLayers, "bytesOf">;
   readonly use: LayerUse;
   readonly letIn: LetIn;
+  readonly trimmer: Trimmer;
+  /** Aborted when the plugin stops. */
+  readonly signal: AbortSignal;
 };
 
 /** In a registry, or Layers of this node, the lowest first. */
@@ -114,7 +118,7 @@ async function leaseOwn(
 ): Promise<Leased | Failure> {
   const { trees, use } = deps;
   try {
-    await finishTrims(deps, ids);
+    await finishTrims(deps, ids, "hasty");
   } catch (error) {
     if (isFailure(error)) return error;
     throw error;

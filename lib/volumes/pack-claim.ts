@@ -1,9 +1,11 @@
 // Packs what a claim's pods changed: a delta over the base's image, or all that the claim shows as one new base.
 import type { PackedDelta, Packed as PackedTree } from "../archive/pack-delta.ts";
 import type { PackedPart } from "../archive/packed-part.ts";
-import type { Packer } from "../archive/packer.ts";
+import type { Packer, PackWatch } from "../archive/packer.ts";
+import type { Trimmer } from "../archive/trimmer.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { formatPackProgress } from "../core/progress.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
@@ -12,7 +14,7 @@ import type { Packed, Told } from "./delete-claim.ts";
 import { type KeptPack, keepPack, takeUpPack } from "./kept-pack.ts";
 import type { LayerUse } from "./layer-use.ts";
 import { layersOfCommit } from "./local-heads.ts";
-import { finishTrims, packedOf, trimClaim } from "./trim-claim.ts";
+import { beginTrim, finishTrims, packedOf } from "./trim-claim.ts";
 import { readVersionBase, type VersionBase } from "./version-base.ts";
 
 export type PackDeps = Pick<
@@ -20,6 +22,7 @@ export type PackDeps = Pick<
   "files" | "root" | "claims" | "trees" | "keyring" | "log" | "platform" | "discard"
 > & {
   readonly packer: Packer;
+  readonly trimmer: Trimmer;
   readonly reader: Reader;
   readonly use: LayerUse;
   readonly layers: Pick<ClaimLayers, "weigh" | "bytesOf">;
@@ -50,13 +53,14 @@ const NO_BASE: VersionBase = { layers: [], bytes: 0 };
 
 /**
  * The committed Layer, packed against what its base shows; repeating gives the same bytes, and packs them no second time
- * while they are there. What equals the base is taken out of the Layer too, unless another claim is based on it by then.
- * Failures: those of packing and trimming, and `unavailable` or `denied` where the base cannot be read now.
+ * while they are there. What equals the base is taken out of the Layer too, unless another claim is based on it by then;
+ * that goes on when this resolves. Failures: those of packing and trimming, and `unavailable` or `denied` where the base
+ * cannot be read now.
  */
 export async function packClaim(deps: PackDeps, packing: Packing): Promise<PackedClaim> {
   const { record, told, below } = packing;
   // What an earlier call began goes by its own journal, before that makes way.
-  if (record.commit !== undefined) await finishTrims(deps, [record.commit.layer]);
+  await finishTrimOf(deps, record);
   const pack = await changeOf(deps, record, told);
   if (pack === undefined) return { isChanged: false, base: NO_BASE, parts: [], bytes: 0 };
   if (pack.kind === "whole") return toWhole(pack);
@@ -72,10 +76,10 @@ async function changeOf(deps: PackDeps, record: ClaimRecord, told: Told): Promis
   if (earlier?.kind === "whole" || earlier?.trims === 0) return earlier;
   const delta = earlier ?? (await packChange(deps, record, told));
   if (delta.parts.length === 0 || (await isStillEmpty(deps, record))) return undefined;
-  const { parts, bytes, kept } = delta;
-  const trims = (await trim(deps, record, delta)) ? 0 : delta.trims;
-  const pack: KeptPack = { kind: "delta", parts, bytes, kept, trims };
+  const { parts, bytes, kept, trims } = delta;
+  const pack = { kind: "delta", parts, bytes, kept, trims } as const;
   await keep(deps, record, pack);
+  await trim(deps, record, pack);
   return pack;
 }
 
@@ -103,39 +107,54 @@ export async function packWhole(
   { why, tell }: { readonly why: string; readonly tell: (words: string) => void },
 ): Promise<PackedClaim> {
   deps.log.info("Packing all of a claim as a new base", { volume: record.volumeId, why });
-  tell(`Packing all of the volume "${record.volumeId}"`);
+  // Else what is read changes meanwhile.
+  await finishTrimOf(deps, record);
   const { upper, below } = await treesOf(deps, record);
   const output = await openOutput(deps, record);
+  const watch = watchOf(deps, `all of the volume "${record.volumeId}"`, tell);
   // Under `copy` marks of overlays are data.
   const packed =
     record.settings.layout === "copy"
-      ? await packAll(deps, record, upper, output)
-      : await deps.packer.packMerged({ layers: [upper, ...below], ...output }, deps.signal);
+      ? await packAll(deps, record, { upper, ...output }, watch)
+      : await deps.packer.packMerged({ layers: [upper, ...below], ...output }, watch);
   const { parts, bytes } = packed;
   await keep(deps, record, { kind: "whole", parts, bytes });
   return toWhole(packed);
 }
 
-type Output = Awaited<ReturnType<typeof openOutput>>;
+/** The Layer is trimmed as far as it is going to be. */
+export async function finishTrimOf(deps: PackDeps, { commit }: ClaimRecord): Promise<void> {
+  if (commit !== undefined) await finishTrims(deps, [commit.layer]);
+}
+
+/** Tells how far it is. */
+function watchOf({ signal }: PackDeps, what: string, tell: Told["tell"]): PackWatch {
+  tell(formatPackProgress({ what }));
+  return { signal, onProgress: (progress) => tell(formatPackProgress({ what, ...progress })) };
+}
+
+type Output = Awaited<ReturnType<typeof openOutput>> & { readonly upper: string };
 
 async function packAll(
   deps: PackDeps,
   { settings: { devices } }: ClaimRecord,
-  upper: string,
   output: Output,
+  watch: PackWatch,
 ): Promise<PackedTree> {
-  const job = { upper, below: [emptyLayer(deps.root)], kind: "plain", compare: "exact", devices } as const;
-  return await deps.packer.packDelta({ ...job, ...output }, deps.signal);
+  const job = { below: [emptyLayer(deps.root)], kind: "plain", compare: "exact", devices } as const;
+  return await deps.packer.packDelta({ ...job, ...output }, watch);
 }
 
 async function packChange(deps: PackDeps, record: ClaimRecord, { tell }: Told): Promise<PackedDelta> {
-  tell(`Packing what changed in the volume "${record.volumeId}"`);
   const { layout, compare, devices } = record.settings;
   const trees = await treesOf(deps, record);
   const kind = layout === "copy" ? "plain" : "overlay";
   const output = await openOutput(deps, record);
   const job = { ...trees, kind, compare, devices: kind === "plain" && devices, ...output } as const;
-  const delta = await deps.packer.packDelta(job, deps.signal);
+  const delta = await deps.packer.packDelta(
+    job,
+    watchOf(deps, `what changed in the volume "${record.volumeId}"`, tell),
+  );
   noteLeftOut(deps, record, delta);
   return delta;
 }
@@ -194,18 +213,21 @@ async function whyWhole(
   return base;
 }
 
-/** Whether nothing is left to be trimmed. What it takes is known then, too. */
+/** What it takes is known then, too. */
 async function trim(
   deps: PackDeps,
   record: ClaimRecord,
-  { trims, kept }: Pick<PackedDelta, "trims" | "kept">,
-): Promise<boolean> {
+  pack: KeptPack & { readonly kind: "delta" },
+): Promise<void> {
   const layer = record.commit?.layer;
-  if (layer === undefined) return false;
-  const isTrimmed = trims === 0 || (await trimClaim(deps, record));
-  if (isTrimmed || deps.layers.bytesOf([layer]) === 0)
-    await deps.layers.weigh(layer, { ownBytes: kept.bytes, inodes: kept.inodes });
-  return isTrimmed;
+  if (layer === undefined) return;
+  const onEnd = async (isWhole: boolean) => {
+    if (isWhole || deps.layers.bytesOf([layer]) === 0)
+      await deps.layers.weigh(layer, { ownBytes: pack.kept.bytes, inodes: pack.kept.inodes });
+    if (isWhole && pack.trims > 0) await keep(deps, record, { ...pack, trims: 0 });
+  };
+  if (pack.trims === 0) await onEnd(true);
+  else await beginTrim(deps, record, onEnd);
 }
 
 function noteLeftOut({ log }: PackDeps, { volumeId }: ClaimRecord, { leftOut }: PackedDelta): void {

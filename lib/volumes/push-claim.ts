@@ -16,7 +16,7 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { compose, type Fixed, fixedOf } from "./compose-claim.ts";
 import { type Begun, type ConfirmDeps, confirmPush } from "./confirm-push.ts";
 import type { Told } from "./delete-claim.ts";
-import { type PackedClaim, packWhole } from "./pack-claim.ts";
+import { finishTrimOf, type PackedClaim, packWhole } from "./pack-claim.ts";
 
 export type PushClaimDeps = Omit<ConfirmDeps, "onPushStep"> &
   Pick<ClaimDeps, "clock"> & {
@@ -88,8 +88,10 @@ type Pushing = {
 
 async function pushAs(deps: PushClaimDeps, pushing: Pushing): Promise<ClaimRecord> {
   const { access, told } = pushing;
+  // What is tagged is what is here: until then the Layer is trimmed beside the push.
+  const beforeTag = async () => await finishTrimOf(deps, pushing.record);
   const send = async (version: VersionPush) =>
-    await pushVersion(deps.push, version, watchOf(deps, version, told));
+    await pushVersion(deps.push, version, { ...watchOf(deps, version, told), beforeTag });
   let begun = await begin(deps, pushing);
   let outcome = await send(begun.version);
   if (outcome.kind === "base-missing") {

@@ -24,6 +24,7 @@ import { readPolicy } from "./claim-room.ts";
 import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
 import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
 import { packedOf } from "./trim-claim.ts";
+import { openWriteBack } from "./write-back.ts";
 
 const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
 
@@ -668,9 +669,81 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const again = await node.restart();
     const next = await begin(node, again, "three");
     expect(next.record.base?.origin).toBe("local");
-    expect(listOf(content)).toEqual(["small"]);
     expect(areTrimsSealed(journal)).toBe(false);
+    const all = ["deep", "deep/er", "deep/er/big", "gone", "run", "small"];
+    expect(listOf(await next.show())).toEqual(all);
+    // What equals the base stays: nobody sees it, and the claim did not wait for it.
+    expect(listOf(content)).toEqual(all);
+  });
+
+  it("ends what a crash left half trimmed with the next call, and pushes the same version", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = "checked";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    const { record } = claim;
+    const [content = ""] = deps.trees.contents(record.commit ? [record.commit.layer] : []) ?? [];
+    fillFirst(content);
+    await sealTrims(packedOf(node.root, record));
+    node.stopAt = undefined;
+    const again = await node.restart();
+    await claim.delete(again);
+    expect(listOf(content)).toEqual(["small"]);
+    expect(await digestOfTag("main")).toBe(record.push?.manifest);
+    expect(again.claims.all.size).toBe(0);
+  });
+
+  it("trims beside the push, tags nothing before that is over, and keeps no claim that starts waiting for it", async () => {
+    const gate = Promise.withResolvers<void>();
+    const node = newNode({ beforeTrim: gate.promise });
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const pushed = node.steps.length;
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    const deleting = claim.delete();
+    await vi.waitFor(() => expect(node.steps.slice(pushed)).toContain("checked"), {
+      timeout: 60_000,
+      interval: 5,
+    });
+    expect(await tags()).toHaveLength(2);
+    const next = await begin(node, deps, "three");
+    expect(next.record.base?.origin).toBe("local");
+    await deleting;
+    expect(await tags()).toHaveLength(3);
     expect(listOf(await next.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
+    gate.resolve();
+  });
+
+  it("tells how far packing is, in entries and bytes", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const claim = await begin(node, deps, "one");
+    fillFirst(claim.upper);
+    await claim.unstage();
+    const words: string[] = [];
+    const { flights } = deps;
+    const packer = {
+      ...deps.packer,
+      packDelta: async (...[job, watch]: Parameters<typeof deps.packer.packDelta>) => {
+        const onProgress: typeof watch.onProgress = (progress) => {
+          watch.onProgress?.(progress);
+          words.push(flights.get(claim.volumeId)?.words ?? "");
+        };
+        return await deps.packer.packDelta(job, { ...watch, onProgress });
+      },
+    };
+    await claim.delete({ ...deps, ...openWriteBack({ ...deps, packer, push: deps.pushing }) });
+    expect(words[0]).toMatch(
+      /^Packing what changed in the volume "[^"]+": 0 of 5 entries \(0 %\), 0 B to be sent$/,
+    );
   });
 
   it("asks one question for the head, which is the proof and the manifest too", async () => {

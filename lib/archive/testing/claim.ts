@@ -73,8 +73,8 @@ export class Claim {
     return layers;
   }
 
-  async trim(packed: { readonly directory: string }): Promise<void> {
-    await trimLayer(this.upper, packed.directory);
+  trim(packed: { readonly directory: string }, isHasty = () => false): boolean {
+    return trimLayer(this.upper, packed.directory, { isBegun: true, isHasty });
   }
 }
 

@@ -78,6 +78,8 @@ export class ClaimNode extends TestNode {
       signal: call.signal,
       clock: { now: () => this.now, pause: () => new Promise(() => undefined) },
       use: new LayerUse(),
+      // Nothing is packed here that could be trimmed.
+      trimmer: { trim: async () => true, [Symbol.asyncDispose]: async () => undefined },
       letIn: new LetIn(),
       drawId: () => `id${claims.all.size}`,
       metrics: this.metrics,

@@ -7,6 +7,7 @@ import { groupTrees } from "../../archive/group-tree.ts";
 import { openUnpacker } from "../../archive/open-unpacker.ts";
 import { openPacker } from "../../archive/packer.ts";
 import { fillUpper } from "../../archive/start-upper.ts";
+import { openTrimmer, type Trimmer } from "../../archive/trimmer.ts";
 import type { Access, Credentials } from "../../core/access.ts";
 import type { ClaimRecord } from "../../core/claim-record.ts";
 import { LinuxFiles } from "../../host/files.linux.ts";
@@ -14,7 +15,7 @@ import { openMemoryLog } from "../../host/log.fake.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import { MemoryMounts } from "../../host/mounts.fake.ts";
 import { openProcesses } from "../../host/processes.linux.ts";
-import { removeTree } from "../../host/remove-tree.ts";
+import { openRemover } from "../../host/remover.ts";
 import type { Keyring } from "../../registry/keyring.ts";
 import { openOras } from "../../registry/open-oras.ts";
 import { openOrasReach } from "../../registry/oras-reach.ts";
@@ -35,7 +36,12 @@ import { call } from "./node.ts";
 
 export class Stopped extends Error {}
 
-export type RealNodeOptions = { readonly chainMax?: number; readonly layerMax?: number };
+export type RealNodeOptions = {
+  readonly chainMax?: number;
+  readonly layerMax?: number;
+  /** Waited for before each trimming, unless that is hastened. */
+  readonly beforeTrim?: Promise<void>;
+};
 
 /** Who brings a password may have what it opens. */
 const keyring: Keyring = {
@@ -109,11 +115,13 @@ export class RealNode implements AsyncDisposable {
   async #openStore() {
     const { log } = this.log;
     const unpacker = this.#run.use(openUnpacker({ threads: 1 }));
+    const { removeTree } = this.#run.use(openRemover());
     const trees = await openTrees(
       {
         reader: this.rig.reader,
         unpacker,
         files: this.files,
+        removeTree,
         log,
         metrics: this.metrics,
         now: () => this.rig.now,
@@ -136,6 +144,22 @@ export class RealNode implements AsyncDisposable {
     return { trees, discard: (at: string) => trash.take(at) };
   }
 
+  #openTrimmer(): Trimmer {
+    const trimmer = this.#run.use(openTrimmer());
+    const { beforeTrim } = this.#options;
+    if (beforeTrim === undefined) return trimmer;
+    return {
+      ...trimmer,
+      trim: async (job, when) => {
+        const hastened = new Promise<void>((resolve) =>
+          when.haste.addEventListener("abort", () => resolve()),
+        );
+        await Promise.race([beforeTrim, hastened]);
+        return await trimmer.trim(job, when);
+      },
+    };
+  }
+
   async #openPush() {
     const { rig } = this;
     const program = await tool("oras");
@@ -143,6 +167,7 @@ export class RealNode implements AsyncDisposable {
     const oras = openOras({ processes: openProcesses(), program, attempts, ...openOrasReach(rig.hosts) });
     return {
       packer: this.#run.use(openPacker({ threads: 1 })),
+      trimmer: this.#openTrimmer(),
       reader: rig.reader,
       listTags: async (access: Access, signal: AbortSignal) => await oras.listTags(access, { signal }),
       pushing: { ...rig.patience, oras, upstream: rig.reader },
