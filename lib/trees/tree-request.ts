@@ -4,6 +4,7 @@ import type { Digest } from "../core/digest.ts";
 import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
+import type { ArrivingTree } from "./arrival.ts";
 import type { PullPolicy } from "./tags.ts";
 
 export type TreeRequest = {
@@ -22,6 +23,8 @@ export type Waiter = {
   readonly asking?: AbortSignal;
   /** Told how far the pull is: at once, a few times a second while bytes arrive, and when the waiter leaves. */
   readonly onProgress?: (progress: PullProgress) => void;
+  /** Told once which Tree it is that is being pulled, when bytes of it arrive; its outcome is open. */
+  readonly onArriving?: (tree: ArrivingTree) => void;
 };
 
 /** A Tree that stays until this is disposed of; by then a Record should hold it. */

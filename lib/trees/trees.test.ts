@@ -181,6 +181,17 @@ describe("lease()", () => {
     expect(await contentOf(fresh)).toEqual({ f: "moved" });
   });
 
+  it("tells once which Tree is arriving, and of one that is here nothing", async () => {
+    const digest = addFiles(repository, { f: "x".repeat(300_000) });
+    const trees = await kit.start();
+    const told: object[] = [];
+    const waiter = { ...never, onArriving: (tree: object) => told.push(tree) };
+    using leased = await trees.lease(requestFor(`r.example/a@${digest}`), waiter);
+    expect(told).toEqual([{ key: leased.key, digest }]);
+    using _again = await trees.lease(requestFor(`r.example/a@${digest}`), waiter);
+    expect(told).toHaveLength(1);
+  });
+
   it("tells the next caller, once, what failed while nobody waited", async () => {
     const digest = addFiles(repository, { f: "content" });
     const held = Promise.withResolvers<void>();

@@ -5,13 +5,13 @@ import { isFailure } from "../core/failure.ts";
 import { treeKey } from "../core/layer-id.ts";
 import { formatReference, type Reference } from "../core/reference.ts";
 import type { FetchedTag } from "../registry/reader.ts";
+import { telling } from "./arrival.ts";
 import { ClaimLayers } from "./claim-layers.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import type { GroupedLayers } from "./grouped-layers.ts";
 import { type Asked, type Meaning, Meanings } from "./meaning.ts";
 import { registryOf } from "./permission.ts";
 import { pullTree } from "./pull.ts";
-import type { Progress } from "./pull-progress.ts";
 import type { Store } from "./store.ts";
 import type { LeasedTree, TreeRequest, Waiter } from "./tree-request.ts";
 
@@ -172,7 +172,7 @@ export class Trees implements AsyncDisposable {
     const taken = mediaTypes === undefined ? {} : { mediaTypes };
     const wanted = { key, digest, platform, layout, name: artifact, ...taken };
     const { signal } = waiter;
-    const onProgress = (progress: Progress) => waiter.onProgress?.({ artifact, ...progress });
+    const onProgress = telling(waiter, artifact, { key, digest });
     try {
       await this.#store.pulls.join(asker, key, { signal, onProgress }, (meter) =>
         pullTree(this.#store.pull, asker, wanted, meter),

@@ -1,8 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { publish } from "./publish.ts";
 import { stats } from "./stats.ts";
-import { call, podRequest, refusal, root, severalLayers, TestNode } from "./testing/node.ts";
+import { arriving, call, podRequest, refusal, root, severalLayers, TestNode } from "./testing/node.ts";
 import { unpublish } from "./unpublish.ts";
 
 const being = (reason: Reason) => expect.toSatisfy((error) => isFailure(error, reason)) as unknown;
@@ -139,6 +140,105 @@ describe("publish()", () => {
     node.lease = async () => undefined;
     await publish(deps, request, call);
     expect(await node.remains(request.target)).toEqual(published);
+  });
+
+  describe("while bytes arrive", () => {
+    it("records the volume and makes its target, and mounts once all is here", async () => {
+      const node = new TestNode();
+      const deps = await node.start();
+      const request = await podRequest(node);
+      const landed = Promise.withResolvers<void>();
+      node.lease = async ({ onArriving }) => {
+        onArriving?.(arriving);
+        onArriving?.(arriving);
+        await landed.promise;
+      };
+      const publishing = publish(deps, request, call);
+      const recorded = { ...published, mounts: 0 };
+      await vi.waitFor(async () => expect(await node.remains(request.target)).toEqual(recorded), 20_000);
+      expect([...node.held.values()]).toEqual([[arriving.key]]);
+      landed.resolve();
+      await publishing;
+      expect(await node.remains(request.target)).toEqual(published);
+      expect(deps.records.at(request.volumeId, request.target)).toMatchObject({
+        treeKey: arriving.key,
+        digest: arriving.digest,
+      });
+      expect([...node.held.values()]).toEqual([[arriving.key, digestOf(node.layers[0] ?? "")]]);
+    });
+
+    it("writes the Record again where the Tree came out as another one", async () => {
+      const node = new TestNode();
+      const deps = await node.start();
+      const request = await podRequest(node);
+      node.lease = async ({ onArriving }) =>
+        onArriving?.({ key: digestOf("other"), digest: digestOf("another") });
+      await publish(deps, request, call);
+      expect(deps.records.at(request.volumeId, request.target)).toMatchObject({
+        treeKey: arriving.key,
+        digest: arriving.digest,
+      });
+    });
+
+    it("leaves nothing when it says pending, is refused, or the caller goes away", async () => {
+      const leaving = new AbortController();
+      const late = {
+        now: () => 0,
+        pause: async () => await new Promise<void>((resolve) => setImmediate(resolve)),
+      };
+      const ends = [
+        { lease: () => new Promise<void>(() => undefined), call: { ...call, deadline: 1_000 }, clock: late },
+        { lease: () => Promise.reject(refusal), call },
+        {
+          lease: async () => {
+            leaving.abort(new Failure("pending", "gone"));
+            throw leaving.signal.reason;
+          },
+          call: { ...call, signal: leaving.signal },
+        },
+      ];
+      for (const { lease, call: asked, ...changed } of ends) {
+        const node = new TestNode();
+        const deps = { ...(await node.start()), ...changed };
+        const request = await podRequest(node);
+        node.lease = async ({ onArriving }) => {
+          onArriving?.(arriving);
+          await lease();
+        };
+        await expect(publish(deps, request, asked)).rejects.toBeInstanceOf(Failure);
+        expect(await node.remains(request.target)).toEqual(nothing);
+        expect(node.held.size).toBe(0);
+        node.lease = async () => undefined;
+        await publish({ ...deps, ...(await node.start()) }, request, call);
+        expect(await node.remains(request.target)).toEqual(published);
+      }
+    });
+
+    it("tells of no room for the Record, and leaves nothing", async () => {
+      const node = new TestNode();
+      const deps = await node.start();
+      const request = await podRequest(node);
+      node.files.writeAtomically = () => Promise.reject(new Failure("full", "the file system is full"));
+      node.lease = async ({ onArriving }) => onArriving?.(arriving);
+      await expect(publish(deps, request, call)).rejects.toEqual(being("full"));
+      expect(await node.remains(request.target)).toEqual(nothing);
+      expect(node.held.size).toBe(0);
+    });
+
+    it("keeps the Record of before as it is, and makes no scratch ready", async () => {
+      const node = new TestNode();
+      const deps = await node.start();
+      const request = await podRequest(node);
+      await publish(deps, request, call);
+      node.mounts.forget();
+      node.lease = async ({ onArriving }) => {
+        onArriving?.({ key: digestOf("other"), digest: digestOf("another") });
+        throw new Failure("unavailable", "away");
+      };
+      await expect(publish(deps, request, call)).rejects.toEqual(being("unavailable"));
+      expect(deps.records.at(request.volumeId, request.target)).toMatchObject({ treeKey: arriving.key });
+      expect(await node.remains(request.target)).toMatchObject({ records: 1, mounts: 0 });
+    });
   });
 
   it("leaves nothing when the artifact is refused", async () => {
@@ -426,29 +526,34 @@ describe("stats()", () => {
 });
 
 describe("a stop after each step", () => {
-  it.each(["publish", "unpublish"] as const)("of %s: recover, call again, same end", async (journey) => {
-    for (let stop = 0; ; stop++) {
-      const node = new TestNode();
-      const request = await podRequest(node);
-      if (journey === "unpublish") await publish(await node.start(), request, call);
-      const deps = await node.start();
-      const before = node.effects;
-      node.stopAfter = before + stop;
-      const work = (with_: typeof deps) =>
-        journey === "publish" ? publish(with_, request, call) : unpublish(with_, request);
-      const isDone = await work(deps).then(
-        () => true,
-        () => false,
-      );
-      node.stopAfter = undefined;
-      await work(await node.start());
-      expect(await node.remains(request.target)).toEqual(journey === "publish" ? published : nothing);
-      if (isDone) {
-        expect(stop).toBeGreaterThan(2);
-        return;
+  it.each(["publish", "publish beside its pull", "unpublish"] as const)(
+    "of %s: recover, call again, same end",
+    async (journey) => {
+      for (let stop = 0; ; stop++) {
+        const node = new TestNode();
+        if (journey === "publish beside its pull")
+          node.lease = async ({ onArriving }) => onArriving?.(arriving);
+        const request = await podRequest(node);
+        if (journey === "unpublish") await publish(await node.start(), request, call);
+        const deps = await node.start();
+        const before = node.effects;
+        node.stopAfter = before + stop;
+        const work = (with_: typeof deps) =>
+          journey === "unpublish" ? unpublish(with_, request) : publish(with_, request, call);
+        const isDone = await work(deps).then(
+          () => true,
+          () => false,
+        );
+        node.stopAfter = undefined;
+        await work(await node.start());
+        expect(await node.remains(request.target)).toEqual(journey === "unpublish" ? nothing : published);
+        if (isDone) {
+          expect(stop).toBeGreaterThan(2);
+          return;
+        }
       }
-    }
-  });
+    },
+  );
 
   it("of publish: recover and unpublish leaves nothing", async () => {
     for (let stop = 0; stop < 6; stop++) {

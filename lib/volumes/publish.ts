@@ -10,6 +10,7 @@ import { parseGroup } from "../core/volume-group.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import type { RegistrySettings } from "../settings/registries.ts";
 import { parseVolume, type VolumeSettings } from "../settings/volume.ts";
+import type { ArrivingTree } from "../trees/arrival.ts";
 import type { Progress } from "../trees/pull-progress.ts";
 import type { LeasedTree, TreeRequest } from "../trees/tree-request.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -18,6 +19,7 @@ import { mountTree } from "./mount-tree.ts";
 import type { Occupants } from "./occupants.ts";
 import { type Clock, waitFor } from "./patience.ts";
 import { checkPublish, refuseReader } from "./publish-request.ts";
+import { ReadyTarget, type WantedRecord } from "./ready-target.ts";
 import type { Call, PublishRequest } from "./requests.ts";
 import { discardScratch, publishScratch, type ScratchDeps } from "./scratch.ts";
 import { checkTarget, clearTarget, isMounted, refuseOccupied, type TargetDeps } from "./target.ts";
@@ -58,20 +60,26 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
   }
   await checkTarget(deps, request.target);
   const known = isKept ? deps.records.at(request.volumeId, request.target) : undefined;
+  const { scratch, layout } = settings;
+  const ready = new ReadyTarget(deps, wanted);
+  const onArriving = (tree: ArrivingTree) => {
+    if (scratch === undefined && known === undefined) ready.begin(tree);
+  };
   try {
-    using tree = await leaseTree(deps, { request, settings, known }, call);
-    const record: InlineRecord = {
-      ...wanted,
-      digest: tree.digest,
-      treeKey: tree.key,
-      boot: deps.files.bootId(),
-    };
-    const { scratch, layout } = settings;
-    if (scratch === undefined) await recordAndMount(deps, record, tree);
-    else await publishScratch(deps, { record, known, layout, settings: scratch, gid }, tree, call);
+    using tree = await leaseTree(deps, { request, settings, known, onArriving }, call);
+    if (scratch === undefined) {
+      await ready.finish(tree);
+      await mountTree(deps.mounts, deps.view, tree.layers, request.target);
+    } else {
+      const { digest, key: treeKey } = tree;
+      const record = { ...wanted, digest, treeKey, boot: deps.files.bootId() };
+      await publishScratch(deps, { record, known, layout, settings: scratch, gid }, tree, call);
+    }
     for (const note of tree.notes) deps.log.warn(note, { volume: request.volumeId });
   } catch (error) {
-    if (!call.signal.aborted && !goesOn(error, known)) await undo(deps, wanted);
+    await ready.settled();
+    // What was made ready in vain goes however it ended: of what is still being pulled there is no Record.
+    if (ready.isBegun || !(call.signal.aborted || goesOn(error, known))) await undo(deps, wanted);
     throw error;
   }
 }
@@ -83,9 +91,7 @@ function goesOn(error: unknown, known: InlineRecord | undefined): boolean {
   return known !== undefined && (isFailure(error, "unavailable") || isFailure(error, "full"));
 }
 
-type Wanted = Omit<InlineRecord, "digest" | "treeKey" | "boot">;
-
-function toRecord({ volumeId, target, readOnly, attributes, capability }: PublishRequest): Wanted {
+function toRecord({ volumeId, target, readOnly, attributes, capability }: PublishRequest): WantedRecord {
   const podUid = attributes.get("csi.storage.k8s.io/pod.uid");
   return {
     kind: "inline",
@@ -104,10 +110,12 @@ type Sought = {
   readonly settings: VolumeSettings;
   /** The Record of before: a pod that lost its mount to a reboot gets the content it had, whatever the tag means now. */
   readonly known: InlineRecord | undefined;
+  /** Told while the Tree is on its way. */
+  readonly onArriving: (tree: ArrivingTree) => void;
 };
 
 async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise<LeasedTree> {
-  const { settings, request, known } = sought;
+  const { settings, request, known, onArriving } = sought;
   const reference: Reference =
     known === undefined ? settings.reference : { ...settings.reference, digest: known.digest };
   const wanted: Omit<TreeRequest, "accesses"> = {
@@ -131,21 +139,13 @@ async function leaseTree(deps: PublishDeps, sought: Sought, call: Call): Promise
       const asking = { keyring: deps.keyring, settings, secrets: request.secrets, signal };
       const accesses = await accessesFor(asking, settings.reference);
       onProgress({ doneBytes: 0, sources: [] });
-      return await deps.trees.lease({ ...wanted, accesses }, { signal, onProgress });
+      return await deps.trees.lease({ ...wanted, accesses }, { signal, onProgress, onArriving });
     },
   );
 }
 
-/** The Record before the mount it describes, so that a crash in between leaves a Record, never a mount without one. */
-async function recordAndMount(deps: PublishDeps, record: InlineRecord, tree: LeasedTree): Promise<void> {
-  deps.trees.hold(recordName(record.volumeId, record.target), [tree.key, ...tree.layerIds]);
-  await deps.records.write(record);
-  await deps.files.makeDirectory(record.target, { mode: 0o750 });
-  await mountTree(deps.mounts, deps.view, tree.layers, record.target);
-}
-
 /** Nothing of this publish is left: the kubelet need not call unpublish after a refusal. */
-async function undo(deps: PublishDeps, wanted: Wanted): Promise<void> {
+async function undo(deps: PublishDeps, wanted: WantedRecord): Promise<void> {
   const { volumeId, target } = wanted;
   const record = deps.records.at(volumeId, target);
   // Held before the Record was there: where that could not be written, nobody else lets go.

@@ -10,7 +10,7 @@ import { MemoryMounts } from "../../host/mounts.fake.ts";
 import type { Mounts } from "../../host/mounts.ts";
 import { MemoryQuotas } from "../../host/quotas.fake.ts";
 import type { ProjectQuota, QuotaLimits, Quotas } from "../../host/quotas.ts";
-import type { LeasedTree, TreeRequest } from "../../trees/tree-request.ts";
+import type { LeasedTree, TreeRequest, Waiter } from "../../trees/tree-request.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { Limits } from "../limits.ts";
 import { openOccupants } from "../occupants.ts";
@@ -82,6 +82,9 @@ const said = {
   },
 };
 
+/** The Tree of every artifact. */
+export const arriving = { key: digestOf("tree"), digest: digestOf("manifest") };
+
 export class TestNode {
   readonly files = new MemoryFiles();
   readonly mounts = new MemoryMounts();
@@ -96,7 +99,7 @@ export class TestNode {
   readonly held = new Map<string, readonly string[]>();
   readonly asked: TreeRequest[] = [];
   layers: readonly string[] = [layerOf("one")];
-  lease: () => Promise<void> = async () => undefined;
+  lease: (waiter: Waiter) => Promise<void> = async () => undefined;
   leases = 0;
   /** Effects until the stop; never when undefined. From then on every effect stops too, as after a crash. */
   stopAfter: number | undefined;
@@ -136,7 +139,7 @@ export class TestNode {
       ...this.groups.ports(files),
       trees: {
         contents: (layers) => (layers.every((id) => this.isHere(id)) ? layers.toReversed() : undefined),
-        lease: (request) => this.#lease(request),
+        lease: (request, waiter) => this.#lease(request, waiter),
         sizeOf: () => ({ bytes: 5 * 2 ** 30, inodes: 65_000 }),
         hold: (holder, roots) => void this.held.set(holder, roots),
         letGo: (holder) => void this.held.delete(holder),
@@ -162,13 +165,12 @@ export class TestNode {
     return { records, mounts, directory, scratches, limits };
   }
 
-  async #lease(request: TreeRequest): Promise<LeasedTree> {
+  async #lease(request: TreeRequest, waiter: Waiter): Promise<LeasedTree> {
     this.asked.push(request);
-    await this.lease();
+    await this.lease(waiter);
     this.leases++;
     return {
-      key: digestOf("tree"),
-      digest: digestOf("manifest"),
+      ...arriving,
       layers: this.layers,
       layerIds: this.layers.map((layer) => digestOf(layer)),
       notes: [],
