@@ -1,5 +1,6 @@
 // One ecosystem's cache, step by step: as a claim, and as jobs do it that save and restore an archive of the whole.
-import { mkdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import type { Plugin } from "../e2e/plugin.ts";
@@ -39,15 +40,13 @@ export async function measureCache(stage: Stage, ecosystem: Ecosystem): Promise<
   };
   const place = { stage, ecosystem, project, scratch, seen, tell };
   await ecosystem.write(project, scratch, false);
-  {
-    await using plugin = await freshPlugin(stage);
-    await buildCold(place, plugin);
-    await ecosystem.write(project, scratch, true);
-    await buildUpdated(place, plugin);
-  }
-  // Another node: nothing of the first one's store is there.
   await using plugin = await freshPlugin(stage);
-  await buildOnFreshNode(place, plugin);
+  await buildCold(place, plugin);
+  await ecosystem.write(project, scratch, true);
+  await buildUpdated(place, plugin);
+  // Another node: nothing of the first one's store is there.
+  await using other = await freshPlugin(stage);
+  await buildOnFreshNode(place, other);
   const { id, name } = ecosystem;
   return { id, name, steps };
 }
@@ -67,7 +66,6 @@ async function buildUpdated(place: Place, plugin: Plugin): Promise<void> {
   const ours = await build(place, started.claim.target);
   const whole = await build(place, restored.folder);
   tell({ what: "build after a few updates", ours, whole });
-  await rm(restored.folder, { recursive: true });
   await save(place, plugin, { claim: started.claim, what: "write-back of the updates" });
 }
 
@@ -96,11 +94,17 @@ const repositoryOf = ({ name }: Ecosystem) =>
     .replaceAll(/[^a-z]+/g, "-")
     .replace(/-$/, "");
 
-/** From nothing but the project and the cache. */
+/**
+ * From nothing but the project and the cache. What was there is put aside, as nothing is removed until the end: file
+ * systems are slow for a while after many removals, at the cost of whoever comes next.
+ */
 async function build(place: Place, cache: string): Promise<Cost> {
-  const { ecosystem, project, seen } = place;
-  for (const output of [...ecosystem.outputs, "downloads"])
-    await rm(path.join(project, output), { recursive: true, force: true });
+  const { stage, ecosystem, project, seen } = place;
+  const aside = await stage.folder();
+  for (const output of [...ecosystem.outputs, "downloads"]) {
+    const made = path.join(project, output);
+    if (existsSync(made)) await rename(made, path.join(aside, output));
+  }
   return await withCache(place, cache, () => costOfPrograms(() => ecosystem.build(project, seen)));
 }
 
@@ -146,7 +150,6 @@ async function save(place: Place, plugin: Plugin, { claim, what }: Saved): Promi
     await execa(oras, args, { cwd: folder, stdin: "ignore", env: { HOME: folder } });
   };
   const whole = await sent(stage, () => costOfPrograms(push));
-  await rm(folder, { recursive: true });
   await stopClaim(claim);
   const ours = await sent(stage, () => costOf(plugin.pid, claim.remove));
   place.tell({ what, ours, whole });
@@ -165,7 +168,6 @@ async function restore({
     await execa("tar", ["--zstd", "-xf", path.join(download, ARCHIVE), "-C", folder]);
   };
   const cost = await received(stage, () => costOfPrograms(pull));
-  await rm(download, { recursive: true });
   return { folder, cost };
 }
 

@@ -1,6 +1,5 @@
 // What a step of work on a cache costs: seconds on the clock, those of the processors, bytes.
 import { processorTimeOf } from "./process.ts";
-import { seconds } from "./voice.ts";
 
 export type Cost = { readonly ms: number; readonly processorMs: number; readonly bytes?: number };
 
@@ -23,7 +22,10 @@ async function cost(work: () => Promise<unknown>, processorMs: () => Promise<num
   return { ms: performance.now() - began, processorMs: (await processorMs()) - before };
 }
 
+/** On the clock (of the processors), bytes. */
 export function formatCost({ ms, processorMs, bytes }: Cost): string {
-  const times = `${seconds(ms)} (${seconds(processorMs)})`;
+  const times = `${inSeconds(ms)} (${inSeconds(processorMs)})`;
   return bytes === undefined ? times : `${times}, ${(bytes / 1e6).toFixed(1)} MB`;
 }
+
+const inSeconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;

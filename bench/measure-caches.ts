@@ -8,12 +8,22 @@ import type { Ecosystem } from "./ecosystems/ecosystem.ts";
 import { go, goExact } from "./ecosystems/go.ts";
 import { maven } from "./ecosystems/maven.ts";
 import { npmModules, npmStore } from "./ecosystems/npm.ts";
-import { pip } from "./ecosystems/pip.ts";
+import { pip, pipVenv } from "./ecosystems/pip.ts";
 import { openStage } from "./stage.ts";
 import { formatCells } from "./table.ts";
 import { say } from "./voice.ts";
 
-const ecosystems: readonly Ecosystem[] = [npmStore, npmModules, maven, go, goExact, cargo, cargoContent, pip];
+const ecosystems: readonly Ecosystem[] = [
+  npmStore,
+  npmModules,
+  maven,
+  go,
+  goExact,
+  cargo,
+  cargoContent,
+  pip,
+  pipVenv,
+];
 
 const wanted = process.argv.slice(2);
 const chosen = ecosystems.filter(({ id }) => wanted.length === 0 || wanted.includes(id));
@@ -34,7 +44,8 @@ const runs: CacheRun[] = [];
 await writeFile(path.join(import.meta.dirname, "caches.json"), `${JSON.stringify(runs, null, 2)}\n`);
 
 const figure = (cost: Cost | undefined) => (cost === undefined ? "–" : formatCost(cost));
-const rows = runs.flatMap(({ id, name, steps }) =>
-  steps.map(({ what, ours, whole }) => [id, name, what, figure(ours), figure(whole)]),
-);
-console.log(formatCells([["id", "cache", "step", "ours", "tar+zstd, whole"], ...rows]));
+for (const { id, name, steps } of runs) {
+  const rows = steps.map(({ what, ours, whole }) => [what, figure(ours), figure(whole)]);
+  console.log(`\n**${id}: ${name}**\n`);
+  console.log(formatCells([["step", "ours", "tar+zstd, whole"], ...rows]));
+}
