@@ -70,6 +70,21 @@ async function sync(at: string, flags: "r" | "w"): Promise<void> {
   }
 }
 
+/** How many steps the journal in that directory has: fewer than were noted where a power loss cut it. */
+export async function countTrims(directory: string): Promise<number> {
+  const counts = STAGES.map((stage) => countIn(path.join(directory, stage)));
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
+async function countIn(list: string): Promise<number> {
+  if (!fs.existsSync(list)) return 0;
+  let count = 0;
+  for await (const chunk of fs.createReadStream(list)) count += countEnds(chunk as Uint8Array);
+  return count;
+}
+
+const countEnds = (bytes: Uint8Array) => bytes.reduce((count, byte) => (byte === 0 ? count + 1 : count), 0);
+
 /** Every step in its order, of the journal in that directory. */
 export function* readTrims(directory: string): Generator<Trim, void, void> {
   for (const stage of STAGES) yield* readList(path.join(directory, stage));

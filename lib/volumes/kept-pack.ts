@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { PackedDelta } from "../archive/pack-delta.ts";
 import type { PackedPart } from "../archive/packed-part.ts";
+import { countTrims } from "../archive/trim-journal.ts";
 import { isWholePart } from "../archive/whole-part.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure, isFailure } from "../core/failure.ts";
@@ -39,6 +40,10 @@ export async function keepPack(
 export async function takeUpPack(deps: KeepDeps, record: ClaimRecord): Promise<KeptPack | undefined> {
   const pack = await read(deps, record);
   for (const part of pack?.parts ?? []) if (!(await isWholePart(part))) return undefined;
+  if (pack?.kind === "delta" && pack.trims > 0) {
+    // Half a journal would make of the Layer what nobody packed.
+    if ((await countTrims(packedOf(deps.root, record))) !== pack.trims) return undefined;
+  }
   return pack;
 }
 

@@ -339,6 +339,39 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(listOf(content)).toEqual(["small"]);
   });
 
+  it.each([
+    ["empty", () => ""],
+    ["cut", (text: string) => text.slice(0, text.length / 2)],
+    ["full of zeros", (text: string) => "\0".repeat(text.length)],
+  ] as const)("packs again where a power loss made its journal of trims %s", async (_how, damage) => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    const late = new Failure("unavailable", "Cannot pack it yet");
+    await expect(claim.delete({ ...deps, pack: () => Promise.reject(late) })).rejects.toBe(late);
+    const user = await begin(node, deps, "three", { policy: "discard" });
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    node.stopAt = undefined;
+    await user.unstage();
+    await user.delete();
+    const journals = packedNames(node, claim).filter((name) => /^trim-\d$/.test(name));
+    expect(journals.length).toBeGreaterThan(0);
+    for (const name of journals) {
+      const at = path.join(packedOf(node.root, claim.record), name);
+      writeFileSync(at, damage(readFileSync(at, "latin1")), "latin1");
+    }
+    const [content = ""] = deps.trees.contents(claim.record.commit ? [claim.record.commit.layer] : []) ?? [];
+    const packing = vi.spyOn(deps.packer, "packDelta");
+    await claim.delete();
+    expect(packing).toHaveBeenCalledOnce();
+    expect(listOf(content)).toEqual(["small"]);
+  });
+
   it("counts what is packed and waits against what write-backs may hold", async () => {
     const node = newNode();
     const deps = await node.start();
