@@ -47,10 +47,5 @@ export function lookUp(
 
 /** Nothing where there is nothing. */
 export function statusOf(directory: Directory, name: Name): EntryStatus | undefined {
-  try {
-    return directory.status(name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  return directory.find(name);
 }

@@ -7,7 +7,7 @@ import { findKeptLinks } from "./link-groups.ts";
 import type { Shown } from "./merged-descent.ts";
 import { packFailure } from "./pack-failure.ts";
 import { PackTally } from "./pack-progress.ts";
-import { type Compared, isSameEntry, readPackedAttributes } from "./packed-attributes.ts";
+import { type Compared, isSameEntry, mayBeSame, readPackedAttributes } from "./packed-attributes.ts";
 import type { PackedPart } from "./packed-part.ts";
 import { PackedParts, type PackOutput } from "./packed-parts.ts";
 import { TreeWriter } from "./tree-writer.ts";
@@ -65,7 +65,8 @@ class DeltaPacker {
   readonly #journal: TrimJournal;
   /** What equals the base is there all the same in a directory that is the whole. */
   readonly #isWhole: boolean;
-  readonly #keptLinks: ReadonlySet<string>;
+  /** Looked for with the first file of several names. */
+  #keptLinks: ReadonlySet<string> | undefined;
   readonly #levels: Level[] = [];
   readonly #leftOut = new LeftOutNotes();
   #unchanged = 0;
@@ -79,7 +80,6 @@ class DeltaPacker {
     this.#writer = new TreeWriter(parts);
     this.#journal = new TrimJournal(job.directory);
     this.#isWhole = job.kind === "plain";
-    this.#keptLinks = findKeptLinks(job);
   }
 
   async pack(): Promise<PackedDelta> {
@@ -158,11 +158,13 @@ class DeltaPacker {
     else if (!step.isMarked) this.#mark("whiteout", path);
   }
 
+  /** `below` only where it may be the same. */
   #hold(step: UpperPlace): { own: Compared; below: Compared | undefined; isSame: boolean } {
     const path = step.name === "." ? "/" : this.#writer.pathOf(step.name);
     try {
       const own = { ...step, attributes: readPackedAttributes(step, step.status, this.#job.kind) };
-      const below = step.below === undefined ? undefined : toCompared(step.below);
+      const mayBe = step.below !== undefined && mayBeSame(step.status, step.below.status);
+      const below = step.below !== undefined && mayBe ? toCompared(step.below) : undefined;
       return { own, below, isSame: below !== undefined && this.#isSame(own, below) };
     } catch (error) {
       throw packFailure(error, path);
@@ -171,7 +173,10 @@ class DeltaPacker {
 
   #isSame(own: Compared, below: Compared): boolean {
     const { type, links, inode } = own.status;
-    if (type !== "directory" && links > 1 && !this.#keptLinks.has(inode)) return false;
+    if (type !== "directory" && links > 1) {
+      this.#keptLinks ??= findKeptLinks(this.#job);
+      if (!this.#keptLinks.has(inode)) return false;
+    }
     return isSameEntry(own, below, this.#job.compare);
   }
 

@@ -54,6 +54,17 @@ export function readPackedAttributes(
 
 export type Compared = FileAt & { readonly attributes: Attributes };
 
+/** Whether what costs little to ask tells them apart. */
+export function mayBeSame(upper: EntryStatus, below: EntryStatus): boolean {
+  return (
+    upper.type === below.type &&
+    upper.uid === below.uid &&
+    upper.gid === below.gid &&
+    (upper.type === "symlink" || upper.mode === below.mode) &&
+    (upper.type !== "file" || upper.size === below.size)
+  );
+}
+
 /** Whether they are the same under the rule; the bytes of files are read only where all else is equal. */
 export function isSameEntry(upper: Compared, below: Compared, rule: CompareRule): boolean {
   const answer = compareEntries(toComparable(upper), toComparable(below), rule);

@@ -74,6 +74,26 @@ describe("Directory", () => {
     expect(directory.ownStatus().inode).not.toBe(directory.status("f").inode);
   });
 
+  it("find() says what status() does, and nothing where there is nothing", () => {
+    fs.writeFileSync(path.join(top, "there"), "x");
+    using directory = Directory.open(top);
+    expect(directory.find("there")).toEqual(directory.status("there"));
+    expect(directory.find("none")).toBeUndefined();
+    expect(() => directory.status("none")).toThrow("ENOENT");
+    expect(() => directory.find("x".repeat(300))).toThrow("ENAMETOOLONG");
+  });
+
+  it("census() counts what is in it, and names its directories byte for byte", () => {
+    const names = ["file", "\u00e9", "\u00ff\u00fe"];
+    using directory = Directory.open(top);
+    fs.closeSync(directory.createFile("file", 0o600));
+    for (const name of names.slice(1)) directory.makeDirectory(name, 0o700);
+    directory.makeSymlink("link", "file");
+    const { names: count, directories } = directory.census();
+    expect(count).toBe(4);
+    expect(directories.sort()).toEqual(names.slice(1).sort());
+  });
+
   it("setOwner(), setTime() and readLink() act on a symlink itself", () => {
     fs.writeFileSync(`${top}/f`, "");
     directory.makeSymlink("l", "f");
@@ -140,6 +160,22 @@ describe("xattrs", () => {
     removeXattr(file, "user.a");
     removeXattr(file, "user.a");
     expect(listXattrs(file)).toEqual(["user.empty"]);
+  });
+});
+
+describe("xattrs of entries with long names", () => {
+  it("are read and written like any other, and of names not UTF-8", () => {
+    using directory = Directory.open(top);
+    for (const name of ["n".repeat(255), "\u00ff".repeat(200), "short"]) {
+      fs.closeSync(directory.createFile(name, 0o600));
+      const place = { directory, name };
+      expect(readXattr(place, "user.none")).toBeUndefined();
+      writeXattr(place, "user.own", Buffer.from(name, "latin1"));
+      expect(readXattr(place, "user.own")?.toString("latin1")).toBe(name);
+      expect(listXattrs(place)).toEqual(["user.own"]);
+      removeXattr(place, "user.own");
+      expect(listXattrs(place)).toEqual([]);
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 // One directory held by its descriptor: what happens in it cannot be led elsewhere by a symlink or a rename.
 import fs from "node:fs";
-import { type EntryStatus, readStatus, type Time } from "./entry-status.ts";
+import { type EntryStatus, findStatus, readStatus, type Time } from "./entry-status.ts";
 import { checked, libcFunction } from "./libc.ts";
 
 /**
@@ -107,6 +107,11 @@ export class Directory implements Disposable {
 
   status(name: Name): EntryStatus {
     return readStatus(this.fd, component(name));
+  }
+
+  /** Undefined where there is nothing. */
+  find(name: Name): EntryStatus | undefined {
+    return findStatus(this.fd, component(name));
   }
 
   ownStatus(): EntryStatus {

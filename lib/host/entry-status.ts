@@ -1,5 +1,5 @@
 // What the kernel says of one directory entry, without following it.
-import { checked, libcFunction } from "./libc.ts";
+import { answered, checked, libcFunction } from "./libc.ts";
 
 export type EntryType = "file" | "directory" | "symlink" | "character" | "block" | "fifo" | "socket";
 
@@ -28,6 +28,7 @@ export type EntryStatus = {
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
+const ENOENT = 2;
 const BASIC_STATS = 0x7ff;
 const PROTECTED = 0x10 | 0x20;
 const MOUNT_ROOT = 0x2000;
@@ -47,8 +48,26 @@ const answer = Buffer.alloc(256);
 
 /** Of the entry `name` (NUL-ended) in the directory `fd`; with an empty name, of `fd` itself. */
 export function readStatus(fd: number, name: Uint8Array): EntryStatus {
-  const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
-  checked("statx", statx(fd, name, flags, BASIC_STATS, answer) as number);
+  checked("statx", ask(fd, name));
+  return toStatus();
+}
+
+/** Undefined where there is nothing. */
+export function findStatus(fd: number, name: Uint8Array): EntryStatus | undefined {
+  return answered("statx", ask(fd, name), [ENOENT]) === undefined ? undefined : toStatus();
+}
+
+function ask(fd: number, name: Uint8Array): number {
+  return statx(
+    fd,
+    name,
+    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH,
+    BASIC_STATS,
+    answer,
+  ) as number;
+}
+
+function toStatus(): EntryStatus {
   const type = types.get(answer.readUInt16LE(28) & 0o170000);
   if (type === undefined) throw new Error(`statx answered the unknown mode ${answer.readUInt16LE(28)}`);
   const attributes = answer.readUInt32LE(8);

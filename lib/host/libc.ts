@@ -27,6 +27,11 @@ export function checked(syscall: string, result: number): number {
   throw errnoError(code, errno, syscall);
 }
 
+/** The same, but undefined for an errno that is an answer: an error costs more than most calls. */
+export function answered(syscall: string, result: number, answers: readonly number[]): number | undefined {
+  return result < 0 && answers.includes(koffi.errno()) ? undefined : checked(syscall, result);
+}
+
 function errnoError(code: string, errno: number, syscall: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${syscall}`), { code, errno: -errno, syscall });
 }
