@@ -1,6 +1,6 @@
 // Claims under limits that a kernel enforces: on a root with project quotas, and in a pool.
 import { closeSync, fsyncSync, openSync, writeFileSync, writeSync } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, readFile, statfs, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -14,6 +14,7 @@ import type { Plugin } from "./plugin.ts";
 import { limitProject, projectsOn } from "./project-report.ts";
 import { refusalOf } from "./remains.ts";
 import { podVolume } from "./volume.ts";
+import { df, mountImage } from "./xfs-image.ts";
 
 const MIB = 2 ** 20;
 const FIRST_PROJECT = 0x20000000;
@@ -25,23 +26,6 @@ async function openNode(folder: string, settings: Readonly<Record<string, unknow
     settings: { quota: "required", ...settings },
     environment: { NODE_COMPILE_CACHE: path.join(machine, "compile") },
   });
-}
-
-/** A file system of its own, since others count what the machine's disk holds. */
-async function mountImage(options: string): Promise<string> {
-  const folder = await mkdtemp(path.join(machine, "disk-"));
-  const [image, at] = [path.join(folder, "image"), path.join(folder, "at")];
-  await mkdir(at);
-  await execa("truncate", ["-s", "2G", image]);
-  await execa("mkfs.xfs", ["-q", image]);
-  await execa("mount", ["-o", options, image, at]);
-  return at;
-}
-
-/** As `df` tells it: all there is, and what is left. */
-async function df(at: string) {
-  const { bsize, blocks, bavail, files, ffree } = await statfs(at);
-  return { bytes: blocks * bsize, free: bavail * bsize, files, filesFree: ffree };
 }
 
 /** Bytes that could be written to the file, to its end on the disk. */
