@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Directory } from "../host/directory.ts";
 import { writeXattr } from "../host/xattrs.ts";
 import { assembleLayers } from "./clone-tree.ts";
+import { packMerged } from "./pack-merged.ts";
 import { startCopy } from "./start-upper.ts";
 import { Claim, listed, shownBy } from "./testing/claim.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
@@ -87,6 +88,37 @@ describe("packDelta() round trips", () => {
     const third = await claim.pack();
     expect(third.parts[0]?.diffId).toBe(first.parts[0]?.diffId);
     expect(third.trims).toBeLessThan(first.trims);
+  });
+});
+
+describe("packDelta() of what replaces some of its base", () => {
+  /** Of all that these show. */
+  const bytesOf = async (layers: readonly string[]) =>
+    (await packMerged({ layers, directory: scratch.directory(), compression: "zstd", layerMax: 2 ** 30 }))
+      .bytes;
+
+  it.each([
+    ["through generations", [CHANGE, AGAIN]],
+    ["file by file", ["head -c 5000 /dev/zero > d/one", "head -c 7 /dev/zero > d/one", "rm d/one"]],
+    [
+      "with directories that become files, and files that become directories",
+      ["rm -r d; echo f > d; rm big; mkdir big; echo in > big/in"],
+    ],
+    ["with directories that go and come", ["rm -r d o", "mkdir d; echo x > d/x", "rm -r d; mkdir d"]],
+    ["with all of it gone", ["rm -r ./*"]],
+    ["with sparse files", ["cp --sparse=always sparse other; echo x >> sparse", "rm sparse"]],
+    ["with files of several names", ["rm -r keep; ln big linked", "rm linked"]],
+    ["with nothing that is new", ["cp d/one x; cat x > d/one; rm x"]],
+  ])("counts what both show together, %s", async (_, scripts) => {
+    let layers = await filled();
+    let bytes = await bytesOf(layers);
+    for (const script of scripts) {
+      const claim = new Claim(scratch, layers).run(script);
+      const packed = await claim.pack();
+      bytes += packed.bytes - packed.replaced;
+      layers = [claim.upper, ...layers];
+      expect(bytes).toBe(await bytesOf(layers));
+    }
   });
 });
 

@@ -10,6 +10,7 @@ import { PackTally } from "./pack-progress.ts";
 import { type Compared, isSameEntry, mayBeSame, readPackedAttributes } from "./packed-attributes.ts";
 import type { PackedPart } from "./packed-part.ts";
 import { PackedParts, type PackOutput } from "./packed-parts.ts";
+import { ReplacedBytes } from "./replaced-bytes.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import { TrimJournal } from "./trim-journal.ts";
 import { type UpperPlace, type WalkedTrees, type WalkStep, walkUpper } from "./upper-walk.ts";
@@ -35,6 +36,8 @@ export type PackedDelta = Packed & {
   readonly unchanged: number;
   /** What the directory takes on the disk without what equals the base; of a `plain` one, all of it. */
   readonly kept: { readonly bytes: number; readonly inodes: number };
+  /** Of files that the base shows and this hides, without holes: what both show together is less by so much. */
+  readonly replaced: number;
   /** How many steps the journal in the output's directory has for trimLayer(); of a `plain` directory only what was left out goes. */
   readonly trims: number;
 };
@@ -72,6 +75,7 @@ class DeltaPacker {
   #unchanged = 0;
   #keptBytes = 0;
   #keptInodes = 0;
+  readonly #replaced = new ReplacedBytes();
 
   constructor(job: DeltaJob, parts: PackedParts, tally: PackTally) {
     this.#job = job;
@@ -83,7 +87,7 @@ class DeltaPacker {
   }
 
   async pack(): Promise<PackedDelta> {
-    for (const step of walkUpper(this.#job)) {
+    for (const step of walkUpper(this.#job, this.#replaced)) {
       if (step.kind === "directory") await this.#enter(step);
       else if (step.kind === "inside") await this.#look(step);
       else if (step.kind === "leave") this.#leave();
@@ -99,12 +103,14 @@ class DeltaPacker {
       leftOut: this.#leftOut.toLeftOut(),
       unchanged: this.#unchanged,
       kept: { bytes: Math.ceil(this.#keptBytes), inodes: Math.ceil(this.#keptInodes) },
+      replaced: this.#replaced.bytes,
       trims: this.#journal.close(),
     };
   }
 
   async #enter(step: UpperPlace): Promise<void> {
     const { own, below, isSame } = this.#hold(step);
+    if (step.below !== undefined) this.#replaced.add(step.below);
     this.#weigh(step.status);
     // Content alone counts: then its time is the base's, not that of what happened in it.
     this.#writer.enter(step.name, isSame && below !== undefined ? below.attributes : own.attributes);
@@ -139,7 +145,10 @@ class DeltaPacker {
     if (!isSame) {
       const isLeftOut = isDevice(step.status) && this.#job.devices !== true;
       if (isLeftOut) await this.#miss({ ...step, kind: "left-out", why: DEVICE_NOTE });
-      else await this.#writer.add(own);
+      else {
+        if (step.below !== undefined) this.#replaced.add(step.below);
+        await this.#writer.add(own);
+      }
       return;
     }
     this.#unchanged++;
@@ -149,6 +158,7 @@ class DeltaPacker {
   /** What is not there, or not for others, hides what the base has there. */
   async #miss(step: WalkStep & { readonly kind: "absent" | "left-out" }): Promise<void> {
     const path = this.#writer.pathOf(step.name);
+    if (step.below !== undefined) this.#replaced.add(step.below);
     if (step.below !== undefined) await this.#writer.hide(step.name);
     if (step.kind === "left-out") {
       this.#leftOut.add(path, step.why);

@@ -6,6 +6,7 @@ import { whyLeftOut } from "./left-out.ts";
 import { statusOf } from "./look-up.ts";
 import { MergedDescent, type Shown } from "./merged-descent.ts";
 import { isOpaque, isZeroDevice } from "./overlay-marks.ts";
+import type { ReplacedBytes } from "./replaced-bytes.ts";
 
 /** One name that need not travel is worth so many whiteouts. */
 const WHITEOUTS_PER_NAME = 1000;
@@ -57,9 +58,12 @@ type Level = {
   readonly pathBytes: number;
 };
 
-/** Directories come before what is in them, names in the order of their bytes. */
-export function* walkUpper(trees: WalkedTrees): Generator<WalkStep, void, void> {
-  using walk = new UpperWalk(trees);
+/**
+ * Directories come before what is in them, names in the order of their bytes. What is in directories of the base that
+ * are hidden as a whole is in no step, and is counted as replaced.
+ */
+export function* walkUpper(trees: WalkedTrees, replaced?: ReplacedBytes): Generator<WalkStep, void, void> {
+  using walk = new UpperWalk(trees, replaced);
   yield* walk.steps();
 }
 
@@ -68,8 +72,10 @@ class UpperWalk implements Disposable {
   readonly #upper: Descent;
   readonly #base: MergedDescent;
   readonly #levels: Level[] = [];
+  readonly #replaced: ReplacedBytes | undefined;
 
-  constructor({ upper, below, kind }: WalkedTrees) {
+  constructor({ upper, below, kind }: WalkedTrees, replaced: ReplacedBytes | undefined) {
+    this.#replaced = replaced;
     this.#isPlain = kind === "plain";
     using opened = new DisposableStack();
     this.#upper = opened.use(new Descent(Directory.open(upper)));
@@ -96,6 +102,7 @@ class UpperWalk implements Disposable {
   *#step(name: Name, level: Level): Generator<WalkStep, void, void> {
     const directory = this.#upper.current;
     const status = statusOf(directory, name);
+    if (status?.type !== "directory") this.#replace(name);
     const below = this.#base.find(name);
     if (status === undefined || (!this.#isPlain && isZeroDevice(status))) {
       yield { kind: "absent", name, isMarked: status !== undefined, below };
@@ -114,6 +121,14 @@ class UpperWalk implements Disposable {
     yield this.#enter(name);
   }
 
+  /** Where the base has a directory that nothing is merged with. */
+  #replace(name: Name): void {
+    if (this.#replaced === undefined || this.#base.find(name)?.status.type !== "directory") return;
+    this.#base.descend(name);
+    this.#replaced.addInside(this.#base);
+    this.#base.ascend();
+  }
+
   #enter(name: Name): WalkStep {
     const above = this.#levels.at(-1);
     const opaque = !this.#isPlain && isOpaque(this.#upper.current);
@@ -121,6 +136,7 @@ class UpperWalk implements Disposable {
     const own = this.#upper.current.list();
     const missing = isCovering ? this.#missing(own) : [];
     const hides = missing === "most" ? "all" : isCovering && this.#base.isHere ? "names" : "nothing";
+    if (missing === "most") this.#replaced?.addInside(this.#base);
     if (missing === "most") this.#base.conceal();
     const names = [...own, ...(missing === "most" ? [] : missing)].sort();
     const pathBytes = (above?.pathBytes ?? 0) + name.length + 1;

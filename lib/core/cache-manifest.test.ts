@@ -108,6 +108,11 @@ describe("readVersion()", () => {
     expect(readVersion(manifest).version).toBeUndefined();
   });
 
+  it("believes that layers hide of each other what they replace", () => {
+    expect(readVersion(saying("bytes", "6")).bytes).toBe(6);
+    expect(readVersion(saying("bytes", "4")).bytes).toBe("delta".length);
+  });
+
   it.each(["-1", "1Gi", "0", "", "1e400"])("does not believe in a size of %j", (size) => {
     expect(readVersion(saying("bytes", size)).bytes).toBe("basedelta".length);
   });

@@ -17,7 +17,7 @@ export type VersionLayer = {
 export type VersionContent = {
   readonly key: string;
   readonly version: Version;
-  /** What it takes once unpacked. */
+  /** Of the files that it shows, without holes; what its layers hide of each other is not counted, as far as that is known. */
   readonly bytes: number;
   /** Never to be its key's head, since it began in trouble. */
   readonly isKeyless: boolean;
@@ -80,8 +80,9 @@ export function composeVersion(content: VersionContent): {
 export function readVersion({ artifactType, annotations, layers }: Manifest): VersionSaid {
   const packed = layers.reduce((sum, { size }) => sum + size, 0);
   const said = Number(annotations.get(NAMES.bytes));
-  // It cannot take less than it takes packed, whatever it says.
-  const bytes = Number.isSafeInteger(said) ? Math.max(said, packed) : packed;
+  // Nothing hides what lies on top, which cannot take less than it takes packed, whatever is said.
+  const least = layers.at(-1)?.size ?? 0;
+  const bytes = Number.isSafeInteger(said) && said > 0 ? Math.max(said, least) : packed;
   const key = annotations.get(NAMES.key);
   if (artifactType !== CACHE_ARTIFACT || key === undefined || !isKey(key)) return { bytes, isKeyless: false };
   const isKeyless = annotations.get(NAMES.keyless) === "true";

@@ -41,7 +41,7 @@ const everything: ClaimRecord = {
     restored: { kind: "found", digest: digestOf("r"), bytes: 3, version: { timeMs: 2, id: "v" } },
   },
   baseSoughtMs: 5,
-  base: { layers: [], origin: "empty", isTainted: true, note: "The claim starts empty" },
+  base: { layers: [], origin: "empty", bytes: 7, isTainted: true, note: "The claim starts empty" },
   group: { gid: 0, layers: [digestOf("g")], isApplied: false },
   stage: { path: "/stage", boot: "b" },
   publications: [{ target: "/t", readOnly: true }],

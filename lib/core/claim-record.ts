@@ -25,6 +25,8 @@ export type ClaimBase = {
   readonly tree?: { readonly key: Digest; readonly digest: Digest };
   readonly origin: BaseOrigin;
   readonly version?: Version;
+  /** Of the files that it shows, as far as it was told. */
+  readonly bytes?: number;
   /** It is less than it should be, because something failed: never moves the key. */
   readonly isTainted: boolean;
   /** What is to be said of it, in a sentence. */
@@ -184,11 +186,13 @@ function readUse(fields: Fields) {
 function readBase(fields: Fields): ClaimBase {
   const tree = fields.optionalObject("tree");
   const note = fields.optionalText("note");
+  const bytes = fields.optionalCount("bytes");
   return {
     layers: fields.texts("layers").map(parseDigest),
     ...(tree === undefined ? {} : { tree: { key: tree.digest("key"), digest: tree.digest("digest") } }),
     origin: fields.choice("origin", baseOrigins),
     ...readVersionOf(fields),
+    ...(bytes === undefined ? {} : { bytes }),
     isTainted: fields.boolean("isTainted"),
     ...(note === undefined ? {} : { note }),
   };

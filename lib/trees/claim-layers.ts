@@ -27,6 +27,12 @@ export class ClaimLayers {
     return found.reduce((sum, layer) => sum + bytesOfLayer(layer), 0);
   }
 
+  /** What a claim wrote, over a base that shows so much of files: what both show together, as far as that is known. */
+  bytesOver(layer: Digest, baseBytes: number): number {
+    const replaced = this.#store.inventory.layers.get(layer)?.replacedBytes ?? 0;
+    return this.bytesOf([layer]) + Math.max(0, baseBytes - replaced);
+  }
+
   /** What the References meant of which there is a Tree. */
   meanings(): ReadonlySet<Digest> {
     return this.#store.inventory.meanings();
@@ -39,7 +45,10 @@ export class ClaimLayers {
   }
 
   /** What it takes on the disk: where nothing is counted by the kernel, packing finds out. */
-  async weigh(layer: Digest, weight: Pick<Layer, "ownBytes" | "inodes">): Promise<void> {
+  async weigh(
+    layer: Digest,
+    weight: Partial<Pick<Layer, "ownBytes" | "inodes" | "replacedBytes">>,
+  ): Promise<void> {
     await this.#store.layers.weigh(layer, weight);
   }
 

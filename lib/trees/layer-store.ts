@@ -76,7 +76,10 @@ export class LayerStore {
    * What it takes on the disk, which was not known before or is less by now. Durably: a record that a power loss tears
    * takes its Layer along, and what a claim wrote cannot be pulled again.
    */
-  async weigh(id: Digest, weight: Pick<Layer, "ownBytes" | "inodes">): Promise<void> {
+  async weigh(
+    id: Digest,
+    weight: Partial<Pick<Layer, "ownBytes" | "inodes" | "replacedBytes">>,
+  ): Promise<void> {
     await this.#amend(id, true, (layer) => ({ ...layer, ...weight }));
   }
 

@@ -24,6 +24,8 @@ export type Layer = {
   /** Bytes that several Layers may share through links; counted once, whoever has them. */
   readonly shared: readonly SharedBytes[];
   readonly inodes: number;
+  /** Of what a claim wrote: how much of files its base shows that this hides. */
+  readonly replacedBytes?: number;
   /** The boot it was made under, until a syncfs has passed; absent once it is safe from power loss. */
   readonly boot?: string;
   /** The registries these bytes came from. */

@@ -120,7 +120,10 @@ async function localHead(
   const mayHave = ({ volumeId }: ClaimRecord) => isLetIn || deps.letIn.has(volumeId, accesses);
   const local = newestLocal(deps.claims.all.values(), cache, deps.files.bootId(), mayHave);
   if (local === undefined) return undefined;
-  return { ...local, bytes: deps.layers.bytesOf(local.layers), isProven: true };
+  const own = local.layers.slice(-1);
+  const { baseBytes = deps.layers.bytesOf(local.layers.slice(0, -1)) } = local;
+  const bytes = own.reduce((sum, layer) => deps.layers.bytesOver(layer, sum), baseBytes);
+  return { ...local, bytes, isProven: true };
 }
 
 /** Where credentials cannot be had, nobody is let in: that is the cache's trouble, and told as such. */

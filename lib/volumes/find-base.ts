@@ -24,8 +24,10 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
   if (found === undefined || tree === undefined)
     return toBaseFound({ layers: [], origin, isTainted, ...note });
   if (origin === "head") await noteHead(deps, search.record, found);
-  const version = found.version === undefined ? {} : { version: found.version };
-  return toBaseFound({ ...contentOf(tree, found), origin, isTainted, ...version, ...note }, tree);
+  // Others than Larder tell nothing of how much they hold.
+  const { version, bytes } = found;
+  const told = version === undefined ? {} : { version, bytes };
+  return toBaseFound({ ...contentOf(tree, found), origin, isTainted, ...told, ...note }, tree);
 }
 
 function contentOf({ key, digest, layerIds }: Leased, found: Found): Pick<ClaimBase, "layers" | "tree"> {

@@ -15,7 +15,7 @@ export type KeptPack = Pick<PackedDelta, "parts" | "bytes"> &
   (
     | { readonly kind: "whole" }
     /** `trims`: how many steps its journal still has for the Layer. */
-    | ({ readonly kind: "delta" } & Pick<PackedDelta, "trims" | "kept">)
+    | ({ readonly kind: "delta" } & Pick<PackedDelta, "trims" | "kept" | "replaced">)
   );
 
 export type KeepDeps = Pick<ClaimDeps, "files" | "root">;
@@ -79,7 +79,8 @@ function toPack(fields: Fields, directory: string): KeptPack {
   if (kind === "whole") return { kind, parts, bytes };
   const kept = fields.object("kept");
   const weight = { bytes: kept.count("bytes"), inodes: kept.count("inodes") };
-  return { kind, parts, bytes, trims: fields.count("trims"), kept: weight };
+  const [trims, replaced] = [fields.count("trims"), fields.count("replaced")];
+  return { kind, parts, bytes, trims, replaced, kept: weight };
 }
 
 const toPart = (fields: Fields, directory: string): PackedPart => ({

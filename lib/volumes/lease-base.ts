@@ -19,7 +19,7 @@ import { finishTrims } from "./trim-claim.ts";
 export type FindDeps = ClaimDeps & {
   /** All tags of a repository; none where it does not exist. */
   readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
-  readonly layers: Pick<ClaimLayers, "bytesOf">;
+  readonly layers: Pick<ClaimLayers, "bytesOf" | "bytesOver">;
   readonly use: LayerUse;
   readonly letIn: LetIn;
   readonly trimmer: Trimmer;

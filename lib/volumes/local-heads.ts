@@ -5,12 +5,22 @@ import type { ClaimCache } from "../core/claim-settings.ts";
 import type { Digest } from "../core/digest.ts";
 import { whyKeyless } from "../core/plan-write-back.ts";
 
-export type LocalHead = { readonly version: Version; readonly layers: readonly Digest[] };
+export type LocalHead = {
+  readonly version: Version;
+  readonly layers: readonly Digest[];
+  /** What the layers beneath its own show, where that was told. */
+  readonly baseBytes?: number;
+};
 
 /** What a committed claim shows, as Layers of this node; the lowest first. Under `copy` its Layer is the whole. */
 export function layersOfCommit({ settings, base, commit }: ClaimRecord): readonly Digest[] {
   if (commit === undefined) return [];
   return settings.layout === "copy" ? [commit.layer] : [...(base?.layers ?? []), commit.layer];
+}
+
+function baseBytesOf({ settings, base }: ClaimRecord): Pick<LocalHead, "baseBytes"> {
+  if (settings.layout === "copy") return { baseBytes: 0 };
+  return base?.bytes === undefined ? {} : { baseBytes: base.bytes };
 }
 
 /** Whose commit, not confirmed yet, is the topmost Layer that this claim was built on; the rest is under that one. */
@@ -40,7 +50,7 @@ export function newestLocal(
     if (push?.isKeyless === true || whyKeyless(record, boot, undefined) !== undefined) continue;
     const version = { timeMs: commit.timeMs, id };
     if (newest !== undefined && compareVersions(newest.version, version) > 0) continue;
-    newest = { version, layers: layersOfCommit(record) };
+    newest = { version, layers: layersOfCommit(record), ...baseBytesOf(record) };
   }
   return newest;
 }

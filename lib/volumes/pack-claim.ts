@@ -67,7 +67,8 @@ export async function packClaim(deps: PackDeps, packing: Packing): Promise<Packe
   await below();
   const why = await whyWhole(deps, record, pack, told);
   if (typeof why === "string") return await packWhole(deps, record, { why, tell: told.tell });
-  return { isChanged: true, base: why, parts: pack.parts, bytes: why.bytes + pack.bytes };
+  const { parts, bytes, replaced } = pack;
+  return { isChanged: true, base: why, parts, bytes: bytes + Math.max(0, why.bytes - replaced) };
 }
 
 /** As an earlier try packed it, or packed now, with the Layer trimmed to it where that may be; undefined where nothing changed. */
@@ -76,8 +77,11 @@ async function changeOf(deps: PackDeps, record: ClaimRecord, told: Told): Promis
   if (earlier?.kind === "whole" || earlier?.trims === 0) return earlier;
   const delta = earlier ?? (await packChange(deps, record, told));
   if (delta.parts.length === 0 || (await isStillEmpty(deps, record))) return undefined;
-  const { parts, bytes, kept, trims } = delta;
-  const pack = { kind: "delta", parts, bytes, kept, trims } as const;
+  const { parts, bytes, kept, replaced, trims } = delta;
+  const pack = { kind: "delta", parts, bytes, kept, replaced, trims } as const;
+  // At once: the next claim may start from it.
+  if (record.commit !== undefined && replaced > 0)
+    await deps.layers.weigh(record.commit.layer, { replacedBytes: replaced });
   await keep(deps, record, pack);
   await trim(deps, record, pack);
   return pack;

@@ -109,6 +109,12 @@ function flip(at: string): void {
   writeFileSync(at, bytes);
 }
 
+function writeManifest(manifest: object): string {
+  const at = path.join(folder, "manifest.json");
+  writeFileSync(at, JSON.stringify(manifest));
+  return at;
+}
+
 const digestOfTag = async (tag: string) =>
   (await oras("resolve", "--plain-http", `${repository()}:${tag}`)).trim();
 
@@ -504,6 +510,53 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     await claim.delete();
     const next = await begin(node, deps, "three", small);
     expect(listOf(await next.show())).toEqual(["anew"]);
+  });
+
+  it("never outgrows max-size by what it replaces, in the registry and as a head that is here alone", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    const most = { "max-size": "500Ki" };
+    const rewrite = (upper: string) => writeFileSync(path.join(upper, "db"), randomBytes(BIG));
+    for (const name of ["one", "two", "three"]) {
+      await round(node, deps, name, rewrite, most);
+      const told = Number((await manifestOf("main")).annotations["dev.larder.cache.bytes"]);
+      expect(told).toBeGreaterThanOrEqual(BIG);
+      expect(told).toBeLessThan(1.1 * BIG);
+    }
+    expect((await manifestOf("main")).layers).toHaveLength(3);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "four", most);
+    expect(there.record.base).toMatchObject({ origin: "head" });
+    rewrite(there.upper);
+    await there.unstage();
+    other.stopAt = "begun";
+    await expect(there.delete()).rejects.toThrow(Stopped);
+    const next = await begin(other, await other.restart(), "five", most);
+    expect(next.record.base).toMatchObject({ origin: "local" });
+    expect(next.record.base?.bytes).toBeLessThan(1.1 * BIG);
+    expect(readFileSync(path.join(await next.show(), "db"))).toHaveLength(BIG);
+  });
+
+  it("counts what it starts from as much as before where that tells nothing of its size", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst, { cache: "seeds" });
+    const plain = JSON.parse(
+      await oras("manifest", "fetch", "--plain-http", `${registry.host}/caches/seeds:main`),
+    ) as { annotations?: object; layers: ReadonlyArray<{ size: number }> };
+    delete plain.annotations;
+    await oras(
+      "manifest",
+      "push",
+      "--plain-http",
+      `${registry.host}/caches/seeds:plain`,
+      writeManifest(plain),
+    );
+    const from = { from: `${registry.host}/caches/seeds:plain` };
+    await round(node, deps, "two", (upper) => writeFileSync(path.join(upper, "gone"), "more"), from);
+    const packed = plain.layers.reduce((sum, { size }) => sum + size, 0);
+    const told = Number((await manifestOf("main")).annotations["dev.larder.cache.bytes"]);
+    expect(told).toBe("more".length + packed - "gone soon".length);
   });
 
   it("makes a chain that grew too deep one layer", async () => {

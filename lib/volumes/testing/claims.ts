@@ -95,6 +95,7 @@ export class ClaimNode extends TestNode {
       layers: {
         isHere: (id) => this.adopted.has(id),
         bytesOf: (layers) => layers.length * this.layerBytes,
+        bytesOver: (_, baseBytes) => baseBytes + this.layerBytes,
         adopt: async (directory, { id }) => {
           await files.rename(directory, `${root}/layers/${id.slice("sha256:".length)}`);
           this.adopted.add(id);
