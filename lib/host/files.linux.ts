@@ -144,9 +144,8 @@ export class LinuxFiles implements Files {
 async function writeThenRename(file: string, bytes: Uint8Array, durable: boolean): Promise<void> {
   const fresh = path.join(path.dirname(file), leftoverOf(path.basename(file)));
   try {
-    // In the same directory, for a rename does not cross file systems. Over what a dead write left, never through it.
-    await wasThere(unlink(bytesOf(fresh)));
-    await using handle = await open(bytesOf(fresh), "wx", 0o600);
+    // In the same directory, for a rename does not cross file systems.
+    await using handle = await openNew(bytesOf(fresh));
     await handle.writeFile(bytes);
     // Else the name may reach the disk before the bytes do: an empty file after a power loss.
     if (durable) await handle.sync();
@@ -157,6 +156,17 @@ async function writeThenRename(file: string, bytes: Uint8Array, durable: boolean
   }
   // Else the directory may still hold the old name after a power loss.
   if (durable) await syncEntriesOf(path.dirname(file));
+}
+
+/** Over what a dead write left, never through it; there seldom is any. */
+async function openNew(file: Buffer): Promise<FileHandle> {
+  try {
+    return await open(file, "wx", 0o600);
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
+    await wasThere(unlink(file));
+    return await open(file, "wx", 0o600);
+  }
 }
 
 async function syncEntriesOf(directory: string): Promise<void> {
