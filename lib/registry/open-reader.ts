@@ -89,6 +89,8 @@ class HttpReader implements Reader, Upstream {
   async fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest> {
     const { order } = await this.#options.hosts.hostsFor(access);
     const able = order.filter(({ pulls }) => pulls);
+    // What it names is asked for next.
+    this.#receivers.warm();
     return await this.#fromAny(
       { access, endpoints: able, what: `pull ${nameOf(access)}@${digest}` },
       async (party, within) => await fetchManifestAt(this.#ask, { party, name: digest, digest }, within),

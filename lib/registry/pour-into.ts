@@ -7,6 +7,8 @@ import type { Ending, PourOrder } from "./receiver-messages.ts";
 
 /** After so many bytes, or at a gap, it is told what is there: seldom enough to cost nothing, often enough to be followed. */
 const TOLD_BYTES = 256 * 1024;
+/** Nobody follows what is hashed on its way: it is told for those who are told how far it is. */
+const TOLD_HASHED_BYTES = 1024 * 1024;
 
 /** What the disk said to a write is the cause. */
 export class WriteRefused extends Error {}
@@ -44,6 +46,7 @@ class Pouring {
   readonly #tell: Tell;
   readonly #rest: Range[];
   readonly #hash: Hash | undefined;
+  readonly #toldBytes: number;
   #at: number;
   #untold: Range = { start: 0, end: 0 };
 
@@ -53,6 +56,7 @@ class Pouring {
     this.#rest = [...order.wanted];
     this.#at = order.start;
     this.#hash = order.hashes ? createHash("sha256") : undefined;
+    this.#toldBytes = order.hashes ? TOLD_HASHED_BYTES : TOLD_BYTES;
   }
 
   get isAtEnd(): boolean {
@@ -87,7 +91,7 @@ class Pouring {
     write(this.#order.into, start, bytes);
     this.#hash?.update(bytes);
     this.#untold = { start: start === this.#untold.end ? this.#untold.start : start, end };
-    if (end - this.#untold.start >= TOLD_BYTES) this.tellRest();
+    if (end - this.#untold.start >= this.#toldBytes) this.tellRest();
   }
 }
 

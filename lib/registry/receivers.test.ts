@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openRegistryDouble } from "../../testing/registry-double.ts";
+import { digestOf } from "../core/digest.ts";
 import type { Range } from "../core/ranges.ts";
 import type { Received } from "./received.ts";
 import { type ReceiverOptions, Receivers } from "./receivers.ts";
@@ -53,6 +54,35 @@ describe("Receivers", () => {
     expect(receivers.running).toBeLessThanOrEqual(2);
     await vi.waitFor(() => expect(receivers.running).toBe(0), patiently);
     expect((await pourAll(await ask())).bytes.equals(content)).toBe(true);
+  });
+
+  it("warm() starts threads before anything is asked, once; they end when nothing is", async () => {
+    const { receivers, ask } = await setUp({ idleMs: 1_000_000 });
+    receivers.warm();
+    receivers.warm();
+    expect(receivers.running).toBe(2);
+    expect((await pourAll(await ask())).bytes.equals(content)).toBe(true);
+    expect(receivers.running).toBe(2);
+    const hasty = open.use(new Receivers({ threads: 3, idleMs: 1 }));
+    hasty.warm();
+    await vi.waitFor(() => expect(hasty.running).toBe(0), patiently);
+    await hasty[Symbol.asyncDispose]();
+    hasty.warm();
+    expect(hasty.running).toBe(0);
+  });
+
+  it("send() tells of what is hashed on its way less often, its digest at the end", async () => {
+    const { ask } = await setUp();
+    const told: [Range, string | undefined][] = [];
+    const order = {
+      start: 0,
+      end: content.length,
+      wanted: [{ start: 0, end: content.length }],
+      hashes: true,
+    };
+    const into = new SharedArrayBuffer(content.length);
+    await (await ask()).pour({ ...order, into }, (range, digest) => told.push([range, digest]));
+    expect(told).toEqual([[{ start: 0, end: content.length }, digestOf(content)]]);
   });
 
   it("send() rejects with the socket's code", async () => {

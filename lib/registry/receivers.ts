@@ -29,6 +29,11 @@ export class Receivers implements Sender<Received> {
     return this.#threads.length;
   }
 
+  /** Has all threads started, beside whatever tells what they are to ask for. */
+  warm(): void {
+    while (!this.#closed && this.#threads.length < this.#options.threads) this.#start().rest();
+  }
+
   async send(outgoing: Outgoing, signal: AbortSignal): Promise<Received> {
     signal.throwIfAborted();
     if (this.#closed) throw new Error("the threads that receive were closed");
@@ -44,6 +49,10 @@ export class Receivers implements Sender<Received> {
     const least = this.#threads.toSorted((a, b) => a.busy - b.busy)[0];
     if (least !== undefined && (least.busy === 0 || this.#threads.length >= this.#options.threads))
       return least;
+    return this.#start();
+  }
+
+  #start(): Thread {
     const gone = (thread: Thread) => {
       const at = this.#threads.indexOf(thread);
       if (at >= 0) this.#threads.splice(at, 1);
@@ -98,6 +107,15 @@ class Thread {
     return await received.started;
   }
 
+  /** Ends after a while in which it is given nothing. */
+  rest(): void {
+    this.#worker.unref();
+    this.#idle = setTimeout(() => {
+      this.#gone(this);
+      void this.end();
+    }, this.#idleMs).unref();
+  }
+
   async end(): Promise<void> {
     clearTimeout(this.#idle);
     await this.#worker.terminate();
@@ -106,12 +124,7 @@ class Thread {
   #hear(message: FromReceiver): void {
     if (this.#answers.get(message.id)?.hear(message) !== true) return;
     this.#answers.delete(message.id);
-    if (this.#answers.size > 0) return;
-    this.#worker.unref();
-    this.#idle = setTimeout(() => {
-      this.#gone(this);
-      void this.end();
-    }, this.#idleMs).unref();
+    if (this.#answers.size === 0) this.rest();
   }
 
   #lose(cause: unknown): void {
