@@ -8,7 +8,13 @@ import { registryOf } from "./permission.ts";
 import type { Store } from "./store.ts";
 import { formatTree, type Tree } from "./tree.ts";
 
-type Pushed = { readonly digest: Digest; readonly platform: Platform; readonly layers: readonly Digest[] };
+type Pushed = {
+  readonly digest: Digest;
+  readonly platform: Platform;
+  readonly layers: readonly Digest[];
+  /** Of its layers, as the registry has confirmed them. */
+  readonly blobs: ReadonlySet<Digest>;
+};
 
 export class ClaimLayers {
   readonly #store: Pick<Store, "inventory" | "layout" | "files" | "layers" | "settings" | "now">;
@@ -53,12 +59,15 @@ export class ClaimLayers {
   }
 
   /** A Tree that was pushed from here is here: whoever may have it from that registry needs to fetch none of its blobs. */
-  async register(access: Access, { digest, platform, layers: ids }: Pushed): Promise<void> {
+  async register(access: Access, { digest, platform, layers: ids, blobs }: Pushed): Promise<void> {
     const { inventory, layout, files, layers, settings, now } = this.#store;
     const registry = registryOf(access);
-    for (const id of ids) await layers.addSource(id, registry);
+    // Where all was packed anew the registry has nothing of a base that came from elsewhere, to give to whoever names it.
+    const isThere = (layer: Layer | undefined) =>
+      layer?.blobs.every((blob) => blobs.has(blob.digest)) === true;
+    for (const id of ids) if (isThere(inventory.layers.get(id))) await layers.addSource(id, registry);
     const key = treeKey({ digest, platform, layout: "overlay", keepSetuid: settings.keepSetuid });
-    const tree: Tree = { key, digest, layers: ids, notes: [], sources: [registry] };
+    const tree: Tree = { key, digest, layers: ids, notes: [], sources: [registry], isPushed: true };
     await files.writeAtomically(layout.treeRecord(key), Buffer.from(formatTree(tree)), { durable: false });
     inventory.putTree(tree, now());
   }

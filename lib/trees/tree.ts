@@ -10,6 +10,8 @@ export type Tree = {
   readonly layers: readonly Digest[];
   readonly notes: readonly string[];
   readonly sources: readonly string[];
+  /** It was pushed from here: what it shows is what its manifest has in those registries, whatever Layers show it. */
+  readonly isPushed?: true;
 };
 
 /** The Tree that `text` records, or undefined when it is none. */

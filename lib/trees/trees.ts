@@ -228,13 +228,12 @@ export class Trees implements AsyncDisposable {
     });
   }
 
-  /** Whether it is whole here, and its manifest and all its bytes came from that registry. */
+  /** Whether it is whole here, and its manifest and all its bytes came from that registry, or went there. */
   #isHere(key: Digest, registry: string): boolean {
     const { inventory } = this.#store;
     const tree = inventory.trees.get(key);
-    return (
-      tree?.sources.includes(registry) === true &&
-      tree.layers.every((id) => inventory.layers.get(id)?.sources.includes(registry) === true)
-    );
+    const isFrom = (id: Digest) => inventory.layers.get(id)?.sources.includes(registry) === true;
+    const isServed = (id: Digest) => (tree?.isPushed === true ? inventory.layers.has(id) : isFrom(id));
+    return tree?.sources.includes(registry) === true && tree.layers.every(isServed);
   }
 }

@@ -2,6 +2,7 @@
 import type { Access } from "../core/access.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
 import { planPruning } from "../core/key-contest.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { pruneVersions } from "../registry/prune-versions.ts";
@@ -26,6 +27,8 @@ export type Begun = {
   readonly access: Access;
   /** Unpacked, of all of it. */
   readonly bytes: number;
+  /** Of its layers: the registry has them. */
+  readonly blobs: ReadonlySet<Digest>;
 };
 
 /** The Tree first: once the Record says `confirmed`, nothing but removal follows. */
@@ -36,7 +39,7 @@ export async function confirmPush(
 ): Promise<ClaimRecord> {
   const { record, access, bytes } = begun;
   const { cache, version } = fixedOf(record);
-  await register(deps, begun, pushed.digest);
+  await register(deps, begun, pushed);
   if (pushed.key.state === "moved")
     await writeKnownHead(deps, cache, { digest: pushed.digest, bytes, version });
   await deps.onPushStep?.("registered");
@@ -48,11 +51,24 @@ export async function confirmPush(
   return confirmed;
 }
 
-async function register(deps: ConfirmDeps, { record, access }: Begun, digest: Digest): Promise<void> {
+/** The registry has it all: what is amiss here costs the next claim a pull, and this one nothing. */
+async function register(
+  deps: ConfirmDeps,
+  { record, access, blobs }: Begun,
+  { digest }: VersionPushed,
+): Promise<void> {
   const chain = layersOfCommit(record);
-  const layers = chain.length > deps.chainMax ? [await flattenClaim(deps, record, chain)] : chain;
   const platform = record.settings.platform ?? deps.platform;
-  await deps.layers.register(access, { digest, platform, layers });
+  try {
+    const layers = chain.length > deps.chainMax ? [await flattenClaim(deps, record, chain)] : chain;
+    await deps.layers.register(access, { digest, platform, layers, blobs });
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    deps.log.warn("What was written back will be pulled for the next claim", {
+      volume: record.volumeId,
+      error,
+    });
+  }
 }
 
 function noteKey(deps: ConfirmDeps, { record }: Begun, { key, sentBytes, digest }: VersionPushed): void {

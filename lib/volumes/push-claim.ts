@@ -56,7 +56,8 @@ export async function resumePush(
     const outcome = await finishVersion(deps.push, tagged, watchOf(deps, tagged, told));
     if (outcome === undefined) return undefined;
     const { bytes } = readVersion(outcome.manifest);
-    return await confirmPush(deps, { record, push, access, bytes }, outcome);
+    const blobs = new Set(outcome.manifest.layers.map(({ digest }) => digest));
+    return await confirmPush(deps, { record, push, access, bytes, blobs }, outcome);
   });
 }
 
@@ -128,7 +129,8 @@ async function begin(
     isSame: (other) => isSameVersion(other, fixed.cache.key, fixed.version),
     ...(isKeyless ? {} : { key: contestKey(fixed.cache.key, fixed.version) }),
   };
-  return { record: begun, push, version, bytes: packed.bytes };
+  const blobs = new Set([...layers, ...version.layers].map(({ digest }) => digest));
+  return { record: begun, push, version, bytes: packed.bytes, blobs };
 }
 
 async function isBarred(
