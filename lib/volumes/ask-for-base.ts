@@ -44,15 +44,14 @@ async function readHead(
   { record, asking }: Search,
   access: Access,
   tag: string,
-): Promise<Found | undefined> {
+): Promise<Found> {
   try {
     const { found, isMirrors } = await readCandidate(deps, access, tag, asking);
     if (!isMirrors) deps.letIn.note(record.volumeId, access);
     return found;
   } catch (error) {
-    if (!isFailure(error, "not-found")) throw error;
-    deps.letIn.note(record.volumeId, access);
-    return undefined;
+    if (isFailure(error, "not-found")) deps.letIn.note(record.volumeId, access);
+    throw error;
   }
 }
 

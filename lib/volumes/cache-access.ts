@@ -1,7 +1,7 @@
 // With whose credentials a volume asks a registry, and over which transport: its own word goes before the node's.
 import type { Access } from "../core/access.ts";
 import type { ClaimSettings } from "../core/claim-settings.ts";
-import { isFailure } from "../core/failure.ts";
+import { type Failure, isFailure } from "../core/failure.ts";
 import type { Reference } from "../core/reference.ts";
 import { untilAborted } from "../core/until-aborted.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -29,19 +29,23 @@ export async function accessesFor(
   }));
 }
 
-/** With the first of the accesses that is let in. */
+/**
+ * With the first of the accesses that is let in, and finds it: registries disguise a refusal as `not-found`. Where none
+ * is, what the most promising one was told counts.
+ */
 export async function withAccess<T>(
   asking: Asking,
   repository: Pick<Reference, "host" | "repository">,
   work: (access: Access) => Promise<T>,
 ): Promise<T> {
-  const accesses = await accessesFor(asking, repository);
-  for (const [at, access] of accesses.entries()) {
+  let refusal: Failure | undefined;
+  for (const access of await accessesFor(asking, repository)) {
     try {
       return await work(access);
     } catch (error) {
-      if (!isFailure(error, "denied") || at === accesses.length - 1) throw error;
+      if (!isFailure(error, "denied") && !isFailure(error, "not-found")) throw error;
+      refusal ??= error;
     }
   }
-  throw new Error("the keyring gave no access at all");
+  throw refusal ?? new Error("the keyring gave no access at all");
 }
