@@ -24,6 +24,7 @@ export type ClaimBase = {
   readonly layers: readonly Digest[];
   readonly tree?: { readonly key: Digest; readonly digest: Digest };
   readonly origin: BaseOrigin;
+  /** Also of an outgrown head that an empty base takes the place of. */
   readonly version?: Version;
   /** Of the files that it shows, as far as it was told. */
   readonly bytes?: number;

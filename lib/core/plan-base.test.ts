@@ -206,6 +206,12 @@ describe("planBase()", () => {
       });
     });
 
+    it("tells what is to be newer than that, whatever clock it was written by", () => {
+      const { plan } = run({}, { head: found("head", 1, 101) });
+      expect(plan).toMatchObject({ kind: "start", origin: "empty", after: version(1) });
+      expect(run({}, { head: found("foreign", undefined, 101) }).plan).not.toHaveProperty("after");
+    });
+
     it("stays tainted where it is not sure to be the head", () => {
       expect(start({ known: proven(named("k", 1, 101)) }, { head: failed })).toMatchObject({
         origin: "empty",

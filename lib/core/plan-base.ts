@@ -40,6 +40,8 @@ export type BasePlan<Found extends Candidate> =
       /** None for an empty base. */
       readonly base?: Found;
       readonly isTainted: boolean;
+      /** Of an outgrown head that is set aside: what is written back has to be newer, to take its place. */
+      readonly after?: Version;
       /** A sentence for the owner, where the base is not the plain one. */
       readonly note?: string;
     }
@@ -109,7 +111,9 @@ function startOverSize<Found extends Candidate>(seen: BaseSeen<Found>, base: Fou
     );
   }
   const isTainted = seen.head?.kind === "failed";
-  return { kind: "start", origin: "empty", isTainted, note: `The claim starts empty: its cache ${sizes}` };
+  const note = `The claim starts empty: its cache ${sizes}`;
+  const after = base.version === undefined ? {} : { after: base.version };
+  return { kind: "start", origin: "empty", isTainted, note, ...after };
 }
 
 function planDespite<Found extends Candidate>(seen: BaseSeen<Found>, trouble: Failure): BasePlan<Found> {

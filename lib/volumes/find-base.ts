@@ -21,8 +21,10 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
   const choice = await chooseBase(deps, search, { answers, attempt });
   const { origin, isTainted, base: found, tried: tree } = choice;
   const note = choice.note === undefined ? {} : { note: choice.note };
-  if (found === undefined || tree === undefined)
-    return toBaseFound({ layers: [], origin, isTainted, ...note });
+  if (found === undefined || tree === undefined) {
+    const after = choice.after === undefined ? {} : { version: choice.after };
+    return toBaseFound({ layers: [], origin, isTainted, ...after, ...note });
+  }
   if (origin === "head") await noteHead(deps, search.record, found);
   // Others than Larder tell nothing of how much they hold.
   const { version, bytes } = found;

@@ -304,4 +304,18 @@ describe("stageClaim() while credentials are being asked for", () => {
     expect(base).toMatchObject({ origin: "empty", isTainted: true });
     expect(base?.note).toContain("no answer within 30 s");
   });
+
+  it("starts without its cache after base-deadline where a credential plugin fails, and not before", async () => {
+    const { node, deps } = await start({ head: headOf(1) });
+    const { volumeId } = await createClaim(deps, wish(), call);
+    const broken = new Failure("unavailable", 'the credential provider "acme" exited with 3');
+    const failing = { ...deps, keyring: { accessesFor: () => Promise.reject(broken) } };
+    for (const laterMs of [0, 299_999]) {
+      node.now += laterMs;
+      await expect(stageClaim(failing, stageRequest(volumeId), call)).rejects.toThrow("exited with 3");
+    }
+    node.now += 1;
+    await stageClaim(failing, stageRequest(volumeId), call);
+    expect(deps.claims.require(volumeId).base).toMatchObject({ origin: "empty", isTainted: true });
+  });
 });

@@ -32,8 +32,7 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   const gid = parseGroup(capability.mountGroup);
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
-  const before = deps.claims.require(volumeId);
-  const record = seekBase(before, deps.clock.now());
+  const record = seekBase(deps.claims.require(volumeId), deps.clock.now());
   const boot = deps.files.bootId();
   if (record.stage?.boot === boot) refuseOtherPath(record, path);
   if (await isMounted(deps, path)) {
@@ -41,7 +40,6 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
     await clearTarget(deps, path, { keepDirectory: true });
   }
   await checkTarget(deps, path);
-  if (record !== before) await deps.claims.write(record);
   using found = await waitForBase(deps, record, { secrets: request.secrets, call });
   const below = found.tree?.layers ?? deps.trees.contents(found.base.layers) ?? [];
   const fixed = staged(record, found.base, { path, boot });
@@ -92,11 +90,17 @@ async function waitForBase(
   };
   const words = () => told;
   const patienceMs = patienceFor(record, deps.clock.now(), call);
-  return await waitFor(deps.clock, call, words, (signal) =>
-    withPatience(deps.clock, { signal, patienceMs }, (asking) =>
-      baseOf(deps, { record, secrets, signal, asking, tell }),
-    ),
-  );
+  try {
+    return await waitFor(deps.clock, call, words, (signal) =>
+      withPatience(deps.clock, { signal, patienceMs }, (asking) =>
+        baseOf(deps, { record, secrets, signal, asking, tell }),
+      ),
+    );
+  } catch (error) {
+    // The next call counts from when this one began; where the base is fixed now, nobody counts.
+    if (deps.claims.require(record.volumeId) !== record) await deps.claims.write(record);
+    throw error;
+  }
 }
 
 /**
