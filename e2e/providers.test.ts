@@ -5,6 +5,8 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { orasCli } from "../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../testing/real-registry.ts";
+import { ClaimCalls } from "./claim-calls.ts";
+import type { CallOptions } from "./client.ts";
 import { contentsOf } from "./contents.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
 import { nothingLeft, refusalInTime, refusalOf } from "./remains.ts";
@@ -102,6 +104,32 @@ describe("a credential provider", () => {
     }
     const { code, message } = await refusalOf(volume.publish());
     expect([code, message]).toEqual(["UNAVAILABLE", expect.stringContaining('"hangs"')]);
+    await nothingLeft(plugin);
+  });
+
+  it("that hangs holds up neither the making of a claim nor the next call for it, and is named once it fails", async () => {
+    const go = path.join(folder, "go-claim");
+    const script = `while [ ! -e ${go} ]; do sleep 0.1; done; echo "it has nothing" >&2; exit 3`;
+    const settings = await provider("holds", script);
+    await using plugin = await openPlugin({ settings });
+    const parameters = { repository: `${registry.host}/team/\${cache}`, cache: "m2" };
+    const claim = new ClaimCalls({ plugin }, { name: "pvc", parameters });
+    try {
+      await claim.create({ deadlineMs: 120_000 });
+      expect(claim.context["warning"]).toMatch(
+        /no base yet, and its first stage looks again: .*no answer within 3 s/,
+      );
+      const staging = { publish: (options: CallOptions) => claim.stage(options) };
+      for (let again = 0; again < 2; again++) {
+        const { code, message } = await refusalInTime(staging, 2_000);
+        expect([code, message]).toEqual(["ABORTED", expect.stringContaining("Looking for what")]);
+      }
+    } finally {
+      await writeFile(go, "");
+    }
+    const { code, message } = await refusalOf(claim.stage());
+    expect([code, message]).toEqual(["UNAVAILABLE", expect.stringContaining('"holds"')]);
+    await claim.deleteAtLast();
     await nothingLeft(plugin);
   });
 
