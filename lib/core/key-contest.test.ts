@@ -77,6 +77,15 @@ describe("planPruning()", () => {
     expect(planPruning(tags, "k", 5).doomed).toEqual([]);
   });
 
+  it("keeps what people tagged by hand, since a manifest goes with all its tags", () => {
+    expect(planPruning([...tags, "release-1"], "k", 2).kept).toEqual([
+      "k",
+      tag(3, "k"),
+      tag(2, "k"),
+      "release-1",
+    ]);
+  });
+
   it("keeps no tag that is not there", () => {
     expect(planPruning([tag(1), tag(2)], KEY, 1)).toEqual({ doomed: [tag(1)], kept: [tag(2)] });
     expect(planPruning([], KEY, 1)).toEqual({ doomed: [], kept: [] });

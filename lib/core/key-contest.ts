@@ -2,6 +2,7 @@
 import {
   compareVersions,
   keyTag,
+  parseVersionTag,
   type TaggedVersion,
   type Version,
   versionsByPrefix,
@@ -50,7 +51,10 @@ export function isRestorable(prefix: string, manifest: Manifest): boolean {
   return version !== undefined && !isKeyless && key?.startsWith(prefix) === true;
 }
 
-/** Which tags of a key's versions go when the newest `versions` are kept; what the key's own tag names stays. */
+/**
+ * Which tags of a key's versions go when the newest `versions` are kept. What the key's own tag names stays, and what
+ * people tagged by hand: a tag that is neither a version's nor that of a key which has any.
+ */
 export function planPruning(
   tags: readonly string[],
   key: string,
@@ -58,5 +62,7 @@ export function planPruning(
 ): { readonly doomed: readonly string[]; readonly kept: readonly string[] } {
   const all = versionsOfKey(tags, key).map(({ tag }) => tag);
   const head = tags.includes(keyTag(key)) ? [keyTag(key)] : [];
-  return { doomed: all.slice(versions), kept: [...head, ...all.slice(0, versions)] };
+  const keys = new Set([keyTag(key), ...tags.map((tag) => parseVersionTag(tag)?.keyTag)]);
+  const byHand = tags.filter((tag) => parseVersionTag(tag) === undefined && !keys.has(tag));
+  return { doomed: all.slice(versions), kept: [...head, ...all.slice(0, versions), ...byHand] };
 }

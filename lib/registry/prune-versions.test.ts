@@ -51,6 +51,19 @@ describe("pruneVersions()", () => {
     expect(registry.pushes.tags()).toEqual(["k", tagOf(1), tagOf(3)]);
   });
 
+  it("leaves a version that somebody gave a tag of their own", async () => {
+    const kit = open.use(await openPushKit());
+    const registry = open.use(await openRegistryDouble());
+    const access: Access = { host: registry.host, repository: "a/b" };
+    const [first] = await pushThree(kit, access);
+    if (first === undefined) throw new Error("nothing was pushed");
+    registry.manifest(first.manifest.bytes, { tags: ["release-1"] });
+    expect(await pruneVersions(kit.deps, { access, plan: keepNewest(1) }, signal)).toEqual({
+      deleted: [tagOf(2)],
+    });
+    expect(registry.pushes.tags()).toContain("release-1");
+  });
+
   it("says why nothing is deleted where the registry allows it not, and is no failure", async () => {
     const kit = open.use(await openPushKit());
     const registry = open.use(await openRegistryDouble());

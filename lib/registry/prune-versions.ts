@@ -7,7 +7,7 @@ import type { PushDeps } from "./version-push.ts";
 
 export type Pruning = {
   readonly access: Access;
-  /** Of the repository's tags, those that are to go, and those of the same key that stay. */
+  /** Of the repository's tags, those that are to go, and those that stay and may name the same. */
   readonly plan: (tags: readonly string[]) => {
     readonly doomed: readonly string[];
     readonly kept: readonly string[];
