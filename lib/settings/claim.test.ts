@@ -171,6 +171,10 @@ describe("parseClaim()", () => {
     [{ repository: "caches/${cache}" }, '"caches" is not a registry host'],
     [{ repository: "r.example/UP/${cache}" }, "is not a repository name"],
     [{ cache: "x".repeat(100), repository: `r.example/${"y".repeat(200)}/\${cache}` }, "repository: Cannot"],
+    [
+      { cache: "c", repository, "csi.storage.k8s.io/pvc/namespace": "team-a/caches" },
+      'Cannot have a cache in the namespace "team-a/caches"',
+    ],
     [{ key: "a,b" }, 'Cannot use the key "a,b"'],
     [{ key: "" }, 'Cannot use the key ""'],
     [{ from: "nginx" }, 'Cannot read the reference "nginx"'],

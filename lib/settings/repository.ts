@@ -41,10 +41,20 @@ export function parseRepositoryTemplate(text: string): RepositoryTemplate {
     host,
     needsNamespace: path.includes(NAMESPACE),
     expand: ({ namespace, cache }) => {
+      requireOneComponent(namespace);
       const { repository } = parseReference(`${host}/${expand(namespace, cache)}`);
       return { host, repository };
     },
   };
+}
+
+/** As Kubernetes names them; of more components than one it would reach into another's repositories. */
+function requireOneComponent(namespace: string): void {
+  if (namespace === "" || /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) return;
+  throw new Failure(
+    "invalid",
+    `Cannot have a cache in the namespace "${namespace.slice(0, 128)}": no namespace of Kubernetes is named so; name the claim's own`,
+  );
 }
 
 /** A cache's name: one component of a repository's. Throws `invalid`. */
