@@ -5,6 +5,7 @@ import path from "node:path";
 import { RegistryDouble } from "../testing/registry-double.ts";
 import { ClaimCalls, openClaimPlugin } from "./claim-calls.ts";
 import type { CsiError } from "./client.ts";
+import { CutWriteBacks } from "./cut-write-backs.ts";
 import { digestsIn, digestsOf, mountsUnder, namesIn, until } from "./node-state.ts";
 import { projectsOn } from "./project-report.ts";
 
@@ -17,11 +18,9 @@ const content = { "big.jar": "big ".repeat(MIB / 4), "d/small.pom": "small" };
 // The machine has no network but its own loopback, so that the port is free; another would be another registry.
 const registry = await new RegistryDouble().listen(5000);
 await mkdir(folder, { recursive: true });
-const plugin = await openClaimPlugin({
-  folder,
-  settings: { quota: "required" },
-  environment: { NODE_COMPILE_CACHE: path.join(folder, "compile") },
-});
+const environment = { NODE_COMPILE_CACHE: path.join(folder, "compile") };
+const plugin = await openClaimPlugin({ folder, settings: { quota: "required" }, environment });
+const cutWriteBacks = new CutWriteBacks(registry, path.join(disk, "cut"), environment);
 
 /** A claim of a key of its own name. */
 function claimOf(name: string, more: Readonly<Record<string, string>> = {}): ClaimCalls {
@@ -57,6 +56,7 @@ async function put(at: string, contents: Readonly<Record<string, string>>): Prom
 }
 
 async function before(): Promise<object> {
+  await cutWriteBacks.begin();
   for (const claim of [claims.committed, claims.unstaged]) await claim.runPod((at) => put(at, content));
   registry.hold(({ method }) => method !== "GET" && method !== "HEAD");
   const deletion = claims.committed.delete({ deadlineMs: 3_600_000 }).catch((error: CsiError) => error.code);
@@ -84,6 +84,7 @@ async function after(): Promise<object> {
   const volatile = await seen(claims.volatile, namesIn);
   for (const claim of [claims.unstaged, claims.mounted, claims.volatile]) await claim.deleteAtLast();
   const tags = registry.pushes.tags().map((tag) => tag.replace(/\.\d+\.[a-z0-9]+$/, ".VERSION"));
+  const cut = await cutWriteBacks.finish();
   const next = claimOf("next", { key: "committed", policy: "pull" });
   const committed = await seen(next, isWhole);
   await next.deleteAtLast();
@@ -94,6 +95,7 @@ async function after(): Promise<object> {
     mounted,
     volatile,
     tags: tags.sort(),
+    cut,
     errors: plugin.log.filter((line) => line.includes('"level":"error"')),
     ...(await remains()),
   };

@@ -31,6 +31,8 @@ describe("a power loss under claims", { timeout: 7_200_000 }, () => {
       volatile: [],
       // What was mounted is a version, and not its key's head.
       tags: ["committed", "committed.VERSION", "mounted.VERSION", "unstaged", "unstaged.VERSION"],
+      // However far each write-back had come.
+      cut: { placed: true, sent: true, tagged: true },
       errors: [],
       left: 0,
       mounts: 0,

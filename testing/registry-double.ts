@@ -18,6 +18,15 @@ export type DoubleOptions = {
   readonly storage?: (digest: Digest) => string;
 };
 
+export type SavedRegistry = {
+  readonly blobs: ReadonlyArray<readonly [Digest, string]>;
+  readonly manifests: ReadonlyArray<
+    readonly [string, { readonly bytes: string; readonly mediaType: string }]
+  >;
+};
+
+const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+
 type Hold = { readonly matches: (asked: Asked) => boolean; readonly until: Promise<void> };
 type Rule = { readonly matches: (asked: Asked) => boolean; left: number; readonly fault: Misbehaviour };
 
@@ -118,6 +127,22 @@ export class RegistryDouble implements AsyncDisposable {
         resolve();
       },
     };
+  }
+
+  /** All that it holds, as JSON can have it. */
+  save(): SavedRegistry {
+    const blobs = [...this.#blobs].map(([digest, bytes]) => [digest, textOf(bytes)] as const);
+    const manifests = [...this.#manifests].map(
+      ([name, { bytes, mediaType }]) => [name, { bytes: textOf(bytes), mediaType }] as const,
+    );
+    return { blobs, manifests };
+  }
+
+  /** Holds what another held, too. */
+  restore({ blobs, manifests }: SavedRegistry): void {
+    for (const [digest, bytes] of blobs) this.#blobs.set(digest, Buffer.from(bytes, "base64"));
+    for (const [name, { bytes, mediaType }] of manifests)
+      this.#manifests.set(name, { bytes: Buffer.from(bytes, "base64"), mediaType });
   }
 
   /** Behaves from now on. */

@@ -6,7 +6,7 @@ import type { Ports } from "../ports.ts";
 type Fuse = {
   /** How many effects there may still be. */
   readonly left: number;
-  /** Which effects count, as a regular expression; by default all. */
+  /** Which effects count, as a regular expression; by default all that a kill can tell from the one before. */
   readonly only?: string;
 };
 
@@ -29,7 +29,7 @@ export function openFuse(file: string): Burn {
 function burnOne(fd: number, effect: string): void {
   const text = readFileSync(fd, "utf8");
   const fuse = JSON.parse(text) as Fuse;
-  if (!new RegExp(fuse.only ?? "").test(effect)) return;
+  if (fuse.only === undefined ? syncs.includes(effect) : !new RegExp(fuse.only).test(effect)) return;
   if (fuse.left <= 0) process.kill(process.pid, "SIGKILL");
   writeSync(fd, JSON.stringify({ ...fuse, left: fuse.left - 1 }).padEnd(text.length), 0);
 }
@@ -43,7 +43,11 @@ function openFile(file: string): number | undefined {
   }
 }
 
+/** What only a loss of power can tell from the effect before. */
+const syncs = ["syncDirectory"];
+
 const fileEffects = [
+  ...syncs,
   "writeAtomically",
   "rename",
   "makeDirectory",
