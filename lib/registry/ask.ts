@@ -34,7 +34,7 @@ export type Answer<R extends Reply = Incoming> = {
 const MOST_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** The answer, whatever its status, but for redirects and a 401 that a renewed token turns. Faults: the network's, the token server's. */
+/** The answer, whatever its status, but for redirects and a 401 that a token of its own turns. Faults: the network's, the token server's. */
 export async function ask<R extends Reply>(
   deps: AskDeps<R>,
   question: Question,
@@ -43,14 +43,18 @@ export async function ask<R extends Reply>(
   const { party } = question;
   if (question.at !== undefined) return await send(deps, question, { url: question.at, signal });
   const url = addressOf(question);
-  const authorization = await unlessAborted(deps.tokens.authorization(party), signal);
-  const first = await follow(deps, question, { url, authorization, signal });
-  if (first.incoming.status !== 401 || first.url.origin !== party.endpoint.origin) return first;
-  const challenge = first.incoming.header("www-authenticate") ?? "";
-  const better = await unlessAborted(deps.tokens.answer(party, challenge, authorization), signal);
-  if (better === undefined) return first;
-  await first.incoming.discard();
-  return await follow(deps, question, { url, authorization: better, signal });
+  let authorization = await unlessAborted(deps.tokens.authorization(party), signal);
+  for (let isNew = false; ; ) {
+    const answer = await follow(deps, question, { url, authorization, signal });
+    const { incoming } = answer;
+    if (isNew || incoming.status !== 401 || answer.url.origin !== party.endpoint.origin) return answer;
+    const challenge = incoming.header("www-authenticate") ?? "";
+    const better = await unlessAborted(deps.tokens.answer(party, challenge, authorization), signal);
+    if (better === undefined) return answer;
+    await incoming.discard();
+    authorization = better.header;
+    isNew = better.isNew;
+  }
 }
 
 /** The Fault for an answer whose status is not what was hoped for; its body is let go. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Misbehaviour } from "../../testing/faults.ts";
 import { basic } from "../../testing/guard.ts";
 import {
@@ -333,6 +333,23 @@ describe("credentials", () => {
       expect(registry.guard.granted).toBe(2);
     },
   );
+
+  it("become a token of one's own where the one that another renewed meanwhile is used up, too", async () => {
+    const registry = await double({ auth: { kind: "bearer", username: "ann", password: "s3cret-word" } });
+    const r = rig();
+    const access = accessTo(registry.host, { credentials: user });
+    await r.reader.prove(access, digest, never);
+    let proofs = 0;
+    const held = registry.hold(({ path }) => path !== "/token" && ++proofs === 1);
+    const slow = r.reader.prove(access, digest, never);
+    await vi.waitFor(() => expect(proofs).toBe(1), { timeout: 20_000 });
+    registry.guard.expire();
+    await r.reader.prove(access, digest, never);
+    registry.guard.expire();
+    held.release();
+    await slow;
+    expect(registry.guard.granted).toBe(3);
+  });
 
   it("become a bearer token by POST where they are a refresh token", async () => {
     const registry = await double({ auth: { kind: "bearer", username: "x", refreshToken: "r3fresh" } });

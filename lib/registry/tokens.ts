@@ -18,6 +18,9 @@ export type TokenDeps = {
 
 type Grant = { readonly header: string; readonly expiresAt: number; readonly challenge?: Challenge };
 
+/** `isNew`: made for the question at hand. What others had renewed before may be used up, too. */
+type Better = { readonly header: string; readonly isNew: boolean };
+
 /** A token is renewed this long before it expires, so that none expires on its way. */
 const MARGIN_MS = 10_000;
 const MOST_GRANTS = 4_096;
@@ -44,23 +47,23 @@ export class Tokens {
   }
 
   /** What to send after `header` (WWW-Authenticate) came back for `used`; undefined when there is nothing better. */
-  async answer(party: Party, header: string, used: string | undefined): Promise<string | undefined> {
+  async answer(party: Party, header: string, used: string | undefined): Promise<Better | undefined> {
     const credentials = credentialsFor(party);
     if (credentials?.kind === "registry") return undefined;
     const known = this.#grants.get(this.#keyOf(party));
     if (known !== undefined && known.header !== used && this.#deps.now() < known.expiresAt)
-      return known.header;
+      return { header: known.header, isNew: false };
     const challenges = parseChallenges(header);
     const bearer = challenges.find(
       ({ scheme, parameters }) => scheme === "bearer" && parameters.has("realm"),
     );
-    if (bearer !== undefined) return (await this.#renew(party, bearer)).header;
+    if (bearer !== undefined) return { header: (await this.#renew(party, bearer)).header, isNew: true };
     if (!challenges.some(({ scheme }) => scheme === "basic") || credentials?.kind !== "basic")
       return undefined;
     const grant = { header: formatBasic(credentials), expiresAt: Number.POSITIVE_INFINITY };
     if (grant.header === used) return undefined;
     this.#keep(this.#keyOf(party), grant);
-    return grant.header;
+    return { header: grant.header, isNew: true };
   }
 
   /** Many ranges may meet the same 401 at once: one asks, all take what it brought. */
