@@ -58,7 +58,7 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
   const log: string[] = [];
   const ended = once(child, "exit").then(([status]) => status as number | null);
   collect(child, log);
-  await answering(places.socket, ended, log);
+  await answering(places.socket, child, log);
   const client = openCsi(places.socket);
   const end = async (signal: NodeJS.Signals) => {
     client[Symbol.dispose]();
@@ -133,16 +133,12 @@ function collect(child: ChildProcess, log: string[]): void {
   });
 }
 
-async function answering(
-  socket: string,
-  ended: Promise<number | null>,
-  log: readonly string[],
-): Promise<void> {
+async function answering(socket: string, child: ChildProcess, log: readonly string[]): Promise<void> {
+  const ended = once(child, "exit").then(([status, signal]) => ({ how: String(status ?? signal) }));
   for (;;) {
     if (await isAlive(socket)) return;
-    const status = await Promise.race([ended.then((code) => ({ code })), pause(20)]);
-    if (status)
-      throw new Error(`the plugin ended with ${status.code} before it answered:\n${log.join("\n")}`);
+    const end = await Promise.race([ended, pause(20)]);
+    if (end) throw new Error(`the plugin ended with ${end.how} before it answered:\n${log.join("\n")}`);
   }
 }
 
