@@ -1,6 +1,5 @@
 // One boot of a node whose power is cut under its claims, to be run in tools/vm's machine: `before` the cut, and `after`.
 // It tells what it found in one line of JSON; e2e/claims.power.test.ts knows what that must be.
-import { spawnSync } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { RegistryDouble } from "../testing/registry-double.ts";
@@ -45,8 +44,6 @@ try {
   process.exit(0);
 } catch (error) {
   console.error(plugin.log.slice(-40).join("\n"));
-  // Whatever ended a process without its knowledge is told by the kernel.
-  console.error(spawnSync("dmesg", { encoding: "utf8" }).stdout.split("\n").slice(-10).join("\n"));
   console.error(error);
   process.exit(1);
 }
