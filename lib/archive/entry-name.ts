@@ -32,7 +32,10 @@ export function entryFailure(name: string, why: string, options?: { readonly cau
  */
 export function splitName(name: string, absolute: "allowed" | "refused"): string[] {
   if (name.length > LONGEST_NAME)
-    throw entryFailure(name, `has a name of ${name.length} bytes; the longest is ${LONGEST_NAME}`);
+    throw entryFailure(
+      name,
+      `has a name of ${name.length} bytes; the longest is ${LONGEST_NAME}; shorten it`,
+    );
   if (name.includes("\0")) throw entryFailure(name, "has a NUL in its name; pack it again without");
   if (absolute === "refused" && name.startsWith("/"))
     throw entryFailure(name, "has an absolute name; pack it with relative names");

@@ -54,7 +54,10 @@ export function checkEntry(entry: TarEntry, components: readonly string[], rules
   if (components.length === 0 && entry.type !== "directory")
     throw entryFailure(entry.name, "names the layer itself and is no directory; pack it again");
   if (entry.uid > LARGEST_ID || entry.gid > LARGEST_ID)
-    throw entryFailure(entry.name, `has the owner ${entry.uid}:${entry.gid}; ids end at ${LARGEST_ID}`);
+    throw entryFailure(
+      entry.name,
+      `has the owner ${entry.uid}:${entry.gid}, and ids end at ${LARGEST_ID}; pack it with another`,
+    );
   if (entry.type === "symlink" && entry.target === "")
     throw entryFailure(entry.name, "is a symlink to nothing; pack it again");
   const isSpecial = ["character", "block", "fifo"].includes(entry.type);

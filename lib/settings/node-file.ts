@@ -42,7 +42,9 @@ const store = z
 
 const pull = z.strictObject({
   concurrency: count(256).default(8).meta({ description: "Blobs brought at once on the node." }),
-  connections: count(64).default(12).meta({ description: "Connections for one artifact." }),
+  connections: count(64)
+    .default(12)
+    .meta({ description: "Connections for the artifacts of one repository." }),
   nodeConnections: count(1024).default(32).meta({ description: "Connections of the node in all." }),
   rangeBytes: parsed(parseRange).prefault("8Mi").meta({ description: "How much one request asks for." }),
   threads: count(64).exactOptional().meta({
