@@ -1,4 +1,5 @@
 // Asks one host one thing: with the right Authorization, and through whatever redirects it names.
+import { untilAborted } from "../core/until-aborted.ts";
 import { type Endpoint, formatEndpoint } from "./endpoint.ts";
 import { Fault, TRIES } from "./fault.ts";
 import type { Incoming, Reply } from "./incoming.ts";
@@ -43,13 +44,14 @@ export async function ask<R extends Reply>(
   const { party } = question;
   if (question.at !== undefined) return await send(deps, question, { url: question.at, signal });
   const url = addressOf(question);
-  let authorization = await unlessAborted(deps.tokens.authorization(party), signal);
+  // A request for a token belongs to all who wait for it: one who goes away leaves it flying.
+  let authorization = await untilAborted(deps.tokens.authorization(party), signal);
   for (let isNew = false; ; ) {
     const answer = await follow(deps, question, { url, authorization, signal });
     const { incoming } = answer;
     if (isNew || incoming.status !== 401 || answer.url.origin !== party.endpoint.origin) return answer;
     const challenge = incoming.header("www-authenticate") ?? "";
-    const better = await unlessAborted(deps.tokens.answer(party, challenge, authorization), signal);
+    const better = await untilAborted(deps.tokens.answer(party, challenge, authorization), signal);
     if (better === undefined) return answer;
     await incoming.discard();
     authorization = better.header;
@@ -108,18 +110,6 @@ async function send<R extends Reply>(deps: AskDeps<R>, question: Question, way: 
     throw networkFault(who, error) ?? error;
   });
   return { incoming, url: way.url, who };
-}
-
-/** A request for a token belongs to all who wait for it: one who goes away leaves it flying. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const gone = Promise.withResolvers<never>();
-  const leave = () => gone.reject(signal.reason);
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([promise, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
 }
 
 function addressOf({ party: { endpoint, access }, path }: Question): URL {
