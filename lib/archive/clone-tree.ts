@@ -9,7 +9,6 @@ import { removeTreeNow } from "../host/remove-tree.ts";
 import { readXattr } from "../host/xattrs.ts";
 import { readAttributes, replaceOnDirectory } from "./attributes.ts";
 import { copyEntry, type Describe, type Place } from "./copy-entry.ts";
-import { statusOf } from "./look-up.ts";
 import { isOpaque, isWhiteout, isWhole, OPAQUE_XATTR, WHOLE_XATTR } from "./overlay-marks.ts";
 
 /**
@@ -121,7 +120,7 @@ class Merge {
     }
     from.descend(name);
     const replaces = !this.#isPlain && isOpaque(from.current);
-    if (replaces || statusOf(to.current, name)?.type !== "directory") {
+    if (replaces || to.current.find(name)?.type !== "directory") {
       removeTreeNow(to.current, name);
       to.current.makeDirectory(name, 0o700);
       this.#count(4096);

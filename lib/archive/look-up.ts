@@ -27,7 +27,7 @@ export function lookUp(
   try {
     visit?.(parent);
     for (const [at, name] of components.slice(0, -1).entries()) {
-      const status = statusOf(parent, name);
+      const status = parent.find(name);
       if (status === undefined) return { kind: "absent" };
       if (status.type !== "directory") return { kind: "blocked", depth: at + 1, status };
       const next = parent.enter(name);
@@ -36,16 +36,11 @@ export function lookUp(
       visit?.(parent);
     }
     const name = components.at(-1) ?? ".";
-    const status = statusOf(parent, name);
+    const status = parent.find(name);
     if (status === undefined) return { kind: "absent" };
     isHandedOver = true;
     return { kind: "found", parent, name, status };
   } finally {
     if (!isHandedOver) parent[Symbol.dispose]();
   }
-}
-
-/** Nothing where there is nothing. */
-export function statusOf(directory: Directory, name: Name): EntryStatus | undefined {
-  return directory.find(name);
 }

@@ -3,7 +3,6 @@ import { Descent } from "../host/descent.ts";
 import { Directory, type Name } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { WHITEOUT } from "./entry-name.ts";
-import { statusOf } from "./look-up.ts";
 import { isOpaque, isWhiteout, isWhole } from "./overlay-marks.ts";
 
 /** The directory is the descent's own, and good until that moves. */
@@ -44,7 +43,7 @@ export class MergedDescent implements Disposable {
     if (name.startsWith(WHITEOUT)) return undefined;
     for (const layer of this.#here) {
       const place = { directory: layer.current, name };
-      const status = statusOf(layer.current, name);
+      const status = layer.current.find(name);
       if (status === undefined) continue;
       return layer !== this.#whole && isWhiteout(place, status) ? undefined : { ...place, status };
     }
@@ -61,7 +60,7 @@ export class MergedDescent implements Disposable {
   descend(name: Name): void {
     const found: Descent[] = [];
     for (const layer of name.startsWith(WHITEOUT) ? [] : this.#here) {
-      const status = statusOf(layer.current, name);
+      const status = layer.current.find(name);
       if (status === undefined) continue;
       if (status.type !== "directory") break;
       layer.descend(name);

@@ -18,10 +18,11 @@ export type TrimPace = {
 
 /**
  * `layer` is what packDelta() packed as an upper, `journal` the directory it packed into. Afterwards the Layer shows
- * over its base what its archive does, and what went is in the journal's directory; false where entries that equal the base's were left in it for want of time, all
- * else included where it was not begun by then. After a crash it shows that too, but for names in lists that lead
- * nowhere, until it is repeated. Not while it is mounted: what an overlay has seen of a directory that becomes
- * transparent it does not look up again. For a thread of its own. Failures: unavailable, full.
+ * over its base what its archive does, and what went is in the journal's directory; false where entries that equal the
+ * base's were left in it for want of time, all else included where it was not begun by then. After a crash it shows
+ * that too, but for names in lists that lead nowhere, until it is repeated. Not while it is mounted: what an overlay has
+ * seen of a directory that becomes transparent it does not look up again. For a thread of its own. Failures:
+ * unavailable, full.
  */
 export function trimLayer(layer: string, journal: string, { isBegun, isHasty }: TrimPace): boolean {
   if (!isBegun && isHasty()) return false;

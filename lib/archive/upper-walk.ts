@@ -3,7 +3,6 @@ import { Descent } from "../host/descent.ts";
 import { Directory, type Name } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { whyLeftOut } from "./left-out.ts";
-import { statusOf } from "./look-up.ts";
 import { MergedDescent, type Shown } from "./merged-descent.ts";
 import { isOpaque, isZeroDevice } from "./overlay-marks.ts";
 import type { ReplacedBytes } from "./replaced-bytes.ts";
@@ -101,9 +100,8 @@ class UpperWalk implements Disposable {
 
   *#step(name: Name, level: Level): Generator<WalkStep, void, void> {
     const directory = this.#upper.current;
-    const status = statusOf(directory, name);
-    if (status?.type !== "directory") this.#replace(name);
-    const below = this.#base.find(name);
+    const status = directory.find(name);
+    const below = this.#find(name, status);
     if (status === undefined || (!this.#isPlain && isZeroDevice(status))) {
       yield { kind: "absent", name, isMarked: status !== undefined, below };
       return;
@@ -121,12 +119,16 @@ class UpperWalk implements Disposable {
     yield this.#enter(name);
   }
 
-  /** Where the base has a directory that nothing is merged with. */
-  #replace(name: Name): void {
-    if (this.#replaced === undefined || this.#base.find(name)?.status.type !== "directory") return;
+  /** What the base shows there; a directory with which nothing is merged is counted as replaced. */
+  #find(name: Name, status: EntryStatus | undefined): Shown | undefined {
+    const below = this.#base.find(name);
+    const isHidden = below?.status.type === "directory" && status?.type !== "directory";
+    if (!isHidden || this.#replaced === undefined) return below;
     this.#base.descend(name);
     this.#replaced.addInside(this.#base);
     this.#base.ascend();
+    // The view was elsewhere, and what it had shown may be closed.
+    return this.#base.find(name);
   }
 
   #enter(name: Name): WalkStep {

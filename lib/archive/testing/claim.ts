@@ -4,7 +4,6 @@ import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { Directory } from "../../host/directory.ts";
 import { listXattrs, readXattr } from "../../host/xattrs.ts";
-import { statusOf } from "../look-up.ts";
 import { type DeltaJob, type PackedDelta, packDelta } from "../pack-delta.ts";
 import { settleLayer } from "../settle.ts";
 import { trimLayer } from "../trim-layer.ts";
@@ -103,7 +102,7 @@ function factsOf(top: string, rule: "content" | "exact"): Record<string, string>
     for (const name of ["", ...directory.list().sort()]) {
       if (name === "" && prefix !== "") continue;
       const place = { directory, name: name === "" ? "." : name };
-      const status = name === "" ? directory.ownStatus() : statusOf(directory, name);
+      const status = name === "" ? directory.ownStatus() : directory.find(name);
       // Overlayfs lists a whiteout in a directory that it merges with nothing.
       if (status === undefined) continue;
       const { type, mode, uid, gid, size, mtime, inode, links } = status;
