@@ -4,7 +4,6 @@ import type { Digest } from "../core/digest.ts";
 import type { Platform } from "../core/platform.ts";
 import type { PullProgress } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
-import type { ArrivingTree } from "./arrival.ts";
 import type { PullPolicy } from "./tags.ts";
 
 export type TreeRequest = {
@@ -40,3 +39,6 @@ export interface LeasedTree extends Disposable {
   /** Whether it was here already. */
   readonly hit: boolean;
 }
+
+/** One that is on its way. */
+export type ArrivingTree = Pick<LeasedTree, "key" | "digest">;

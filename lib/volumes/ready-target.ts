@@ -1,8 +1,7 @@
 // What a publish does before it mounts: its Record, then its target; beside the pull where there is one.
 import { type InlineRecord, recordName } from "../core/record.ts";
 import type { Files } from "../host/files.ts";
-import type { ArrivingTree } from "../trees/arrival.ts";
-import type { LeasedTree } from "../trees/tree-request.ts";
+import type { ArrivingTree, LeasedTree } from "../trees/tree-request.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { Records } from "./records.ts";
 
