@@ -2,7 +2,7 @@
 import type { ClaimBase, ClaimRecord } from "../core/claim-record.ts";
 import { isThrownAway, seekBase, stageClaim as staged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import { parseGroup } from "../core/volume-group.ts";
 import { checkCapabilities } from "./claim-capability.ts";
 import { ensureDisk, placesOf } from "./claim-disk.ts";
@@ -10,9 +10,10 @@ import { ensureGroup, type GroupDeps } from "./claim-group.ts";
 import { mountClaim, refuseOtherPath } from "./claim-mount.ts";
 import { type BaseFound, findBase, toBaseFound } from "./find-base.ts";
 import { fitting } from "./fitting.ts";
-import { type FindDeps, leaseTree, type Search } from "./lease-base.ts";
+import type { FindDeps, Search } from "./lease-base.ts";
 import { waitFor, withPatience } from "./patience.ts";
 import type { Call, StageRequest } from "./requests.ts";
+import { leaseFixedBase } from "./return-base.ts";
 import { checkTarget, clearTarget, isMounted } from "./target.ts";
 
 export type StageDeps = FindDeps &
@@ -127,18 +128,10 @@ async function baseOf(deps: StageDeps, search: Search): Promise<BaseFound> {
 
 /** Layers that a power loss took are pulled again; an upper is never mounted over anything else. */
 async function bringBack(deps: StageDeps, search: Search, layers: readonly Digest[]) {
-  const { settings, base, volumeId } = search.record;
-  const repository = base?.origin === "from" ? settings.from : settings.cache;
-  if (repository === undefined || base?.tree === undefined) throw gone(volumeId);
-  const reference = { host: repository.host, repository: repository.repository, digest: base.tree.digest };
-  try {
-    const tree = await leaseTree(deps, search, { reference });
-    if (tree.layerIds.toReversed().join() === layers.join()) return tree;
-    tree[Symbol.dispose]();
-  } catch (error) {
-    if (!isFailure(error, "not-found")) throw error;
-  }
-  throw gone(volumeId);
+  const tree = await leaseFixedBase(deps, search);
+  if (tree?.layerIds.toReversed().join() === layers.join()) return tree;
+  tree?.[Symbol.dispose]();
+  throw gone(search.record.volumeId);
 }
 
 function gone(volumeId: string): Failure {
