@@ -88,7 +88,7 @@ export class KilledNode implements AsyncDisposable {
     const isThrough = await this.start().then(
       () => true,
       (error: unknown) => {
-        expect(String(error)).toContain("the plugin ended with null");
+        expect(String(error)).toContain("the plugin ended with SIGKILL");
         return false;
       },
     );
