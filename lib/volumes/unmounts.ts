@@ -16,6 +16,17 @@ export class Unmounts {
     throw new Failure("busy", `Cannot use the volume "${volumeId}": it is being unmounted; try again`);
   }
 
+  /**
+   * Resolves when the unmount that is running for the volume has ended, however; undefined where none is. The kernel
+   * takes a mount out of its table first and syncs what pods wrote then, so that the table does not tell.
+   */
+  ended(volumeId: string): Promise<void> | undefined {
+    return this.#running.get(volumeId)?.then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
   /** The unmount of the topmost mount at the path, begun now or before; whether there was one. */
   async join(volumeId: string, path: string): Promise<boolean> {
     const running = this.#running.get(volumeId) ?? this.#begin(volumeId, path);
