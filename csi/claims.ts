@@ -89,14 +89,14 @@ function claimDeps(
   flying: Flights,
 ): CreateDeps & DeleteDeps<PackedClaim> & UseDeps {
   const { ports, trees } = parts;
-  const { oras, reader, patience, mounts } = ports;
+  const { oras, reader, patience } = ports;
   const given = { ...toNode(settings), ...ports, ...parts, ...flying };
   const packing = { ...given, layers: trees.claimLayers, use: new LayerUse(), letIn: new LetIn() };
   const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
   const writeBack = openWriteBack(pushing);
   return {
     ...packing,
-    unmounts: new Unmounts(mounts),
+    unmounts: new Unmounts(),
     drawId: () => randomBytes(6).toString("hex"),
     listTags: (access, signal) => oras.listTags(access, { signal }),
     groupedLayers: trees.groupedLayers,

@@ -47,6 +47,7 @@ const everything: ClaimRecord = {
   publications: [{ target: "/t", readOnly: true }],
   outcome: "failure",
   wentDown: { isUsedSince: false },
+  unsynced: "b",
   push: { manifest: digestOf("p"), versionTag: "k.1.a", isKeyless: false, state: "begun" },
   letGo: "nothing changed in it",
 };

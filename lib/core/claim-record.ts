@@ -76,6 +76,8 @@ export type ClaimRecord = {
   readonly outcome?: Outcome;
   /** It was mounted when its node went down; and whether a pod has used it since. */
   readonly wentDown?: { readonly isUsedSince: boolean };
+  /** The boot under which it was unstaged without a sync, as a volatile one is. */
+  readonly unsynced?: string;
   readonly deletedMs?: number;
   readonly commit?: { readonly timeMs: number; readonly layer: Digest };
   readonly push?: {
@@ -170,6 +172,7 @@ function readUse(fields: Fields) {
   const stage = fields.optionalObject("stage");
   const group = fields.optionalObject("group");
   const wentDown = fields.optionalObject("wentDown");
+  const unsynced = fields.optionalText("unsynced");
   return {
     ...(look === undefined ? {} : { look: readLook(look) }),
     ...(soughtMs === undefined ? {} : { baseSoughtMs: soughtMs }),
@@ -181,6 +184,7 @@ function readUse(fields: Fields) {
       .map((one) => ({ target: one.text("target"), readOnly: one.boolean("readOnly") })),
     ...(fields.has("outcome") ? { outcome: fields.choice("outcome", ["success", "failure"]) } : {}),
     ...(wentDown === undefined ? {} : { wentDown: { isUsedSince: wentDown.boolean("isUsedSince") } }),
+    ...(unsynced === undefined ? {} : { unsynced }),
   };
 }
 

@@ -5,6 +5,7 @@ import {
   deleteClaim,
   endPods,
   expandClaim,
+  isThrownAway,
   letGoOfClaim,
   modifyClaim,
   noticeDown,
@@ -114,6 +115,18 @@ describe("unstageClaim()", () => {
     const down = unstageClaim(endPods(staged, "success"), "b2");
     expect(down).toMatchObject({ wentDown: { isUsedSince: false } });
     expect(down.outcome).toBeUndefined();
+  });
+
+  it("knows that nothing synced a volatile claim: a node that goes down later takes it along", () => {
+    const volatile = { ...staged, settings: { ...settings, durability: "volatile" } } as const;
+    const ended = unstageClaim(endPods(volatile, "success"), "b1");
+    expect(noticeDown(ended, "b1")).toBe(ended);
+    expect(unstageClaim(ended, "b1")).toEqual(ended);
+    const down = noticeDown(ended, "b2");
+    expect(down).toMatchObject({ wentDown: { isUsedSince: false } });
+    expect([isThrownAway(down), down.outcome, down.unsynced]).toEqual([true, undefined, undefined]);
+    expect(isThrownAway(stageClaim(ended, empty, stage("b1")))).toBe(false);
+    expect(isThrownAway(stageClaim(ended, empty, stage("b2")))).toBe(true);
   });
 });
 

@@ -38,10 +38,10 @@ export function stageClaim(
   return { ...rest, base: record.base ?? base, stage };
 }
 
-/** The claim as it is after a restart of its node, where there was one since it was staged. */
+/** The claim as it is after a restart of its node, where there was one since it was staged, or unstaged without a sync. */
 export function noticeDown(record: ClaimRecord, boot: string): ClaimRecord {
-  if (record.stage === undefined || record.stage.boot === boot) return record;
-  const { stage: _, outcome: __, group, ...rest } = record;
+  const { stage, outcome: _, group, unsynced, ...rest } = record;
+  if ((stage?.boot ?? boot) === boot && (unsynced ?? boot) === boot) return record;
   return {
     ...rest,
     publications: [],
@@ -74,10 +74,14 @@ export function unpublishClaim(record: ClaimRecord, target: string): ClaimRecord
   return { ...record, publications: record.publications.filter((one) => one.target !== target) };
 }
 
-/** Unmounted in order, what pods wrote is whole; after a restart of the node there was nothing left to unmount. */
+/**
+ * Unmounted in order, what pods wrote is whole; a volatile claim only until its node goes down, since nothing synced it.
+ * After a restart of the node there was nothing left to unmount.
+ */
 export function unstageClaim(record: ClaimRecord, boot: string): ClaimRecord {
-  const { stage: _, ...rest } = noticeDown(record, boot);
-  return { ...rest, publications: [] };
+  const { stage, ...rest } = noticeDown(record, boot);
+  const isUnsynced = stage !== undefined && rest.settings.durability === "volatile";
+  return { ...rest, publications: [], ...(isUnsynced ? { unsynced: boot } : {}) };
 }
 
 /** A success counts against a node that went down only if a pod used the claim since. */
@@ -109,14 +113,15 @@ export function deleteClaim(record: ClaimRecord, nowMs: number): ClaimRecord {
 }
 
 /**
- * Fixes the version's time. It is later than that of the version it began from, whatever this node's clock says, so that
+ * Fixes the version's time; what pods wrote is synced by then. It is later than that of the version it began from, whatever this node's clock says, so that
  * what was built on a head is newer than it.
  */
 export function commitClaim(record: ClaimRecord, nowMs: number): ClaimRecord {
   if (record.commit !== undefined) return record;
   const timeMs = Math.max(nowMs, EARLIEST_MS, (record.base?.version?.timeMs ?? 0) + 1);
+  const { unsynced: _, ...rest } = record;
   return {
-    ...record,
+    ...rest,
     commit: { timeMs: Math.min(timeMs, LATEST_MS), layer: committedLayerId(record) },
   };
 }

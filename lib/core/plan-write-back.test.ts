@@ -99,7 +99,11 @@ describe("planWriteBack()", () => {
   it("notices at the deletion itself that the node went down", () => {
     const volatile = set(endPods(mounted, "success"), { durability: "volatile" });
     expect(plan(volatile, { boot: "b2" })).toMatchObject({ kind: "let-go" });
-    expect(plan(unstageClaim(volatile, "b1"), { boot: "b2" })).toEqual({ kind: "commit" });
+    const unstaged = unstageClaim(volatile, "b1");
+    expect(plan(unstaged, { boot: "b1" })).toEqual({ kind: "commit" });
+    expect(plan(unstaged, { boot: "b2" })).toMatchObject({ kind: "let-go" });
+    // Synced by then.
+    expect(plan(commitClaim(unstaged, 1), { boot: "b2" })).toEqual({ kind: "pack" });
     expect(plan(endPods(mounted, "success"), { boot: "b2" })).toMatchObject({
       kind: "let-go",
       why: expect.stringContaining("is not known"),

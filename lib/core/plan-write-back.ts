@@ -65,7 +65,7 @@ function whyToLetGo(record: ClaimRecord, boot: string): string | undefined {
   if (record.base === undefined) return "no pod has used it";
   const seen = noticeDown(record, boot);
   if (settings.durability === "volatile" && seen.wentDown !== undefined) {
-    return "its node went down while it was mounted, and it is volatile";
+    return "its node went down before what its pods wrote was synced, and it is volatile";
   }
   if (terms.when === "always") return undefined;
   if (seen.outcome === "failure") return "the last pod that used it failed";

@@ -75,7 +75,8 @@ export const claimParameters = z.strictObject({
       "`copy`: one directory instead of an overlay, for pods in a user namespace and work that rewrites most files.",
   }),
   durability: z.enum(["normal", "volatile"]).default("normal").meta({
-    description: "`volatile` never syncs; after a crash of the node such a claim is thrown away.",
+    description:
+      "`volatile` never syncs; where its node goes down before its write-back has begun, such a claim is thrown away.",
   }),
   versions: parsed(wholeNumber(1, 10_000)).prefault("5").meta({
     description: "Versions of a key that are kept in the registry after a push.",

@@ -62,8 +62,10 @@ export async function ensureGroup(
 async function leaveStage(deps: GroupDeps, { volumeId, stage }: ClaimRecord, call: Call): Promise<void> {
   if (stage === undefined) return;
   const words = () => `Unmounting the volume "${volumeId}" to mount it for pods of another group`;
-  while (await isMounted(deps, stage.path))
-    await waitFor(deps.clock, call, words, () => deps.unmounts.join(volumeId, stage.path));
+  const unmount = async () => {
+    while (await isMounted(deps, stage.path)) await deps.mounts.unmount(stage.path);
+  };
+  await waitFor(deps.clock, call, words, () => deps.unmounts.join(volumeId, unmount));
 }
 
 /**

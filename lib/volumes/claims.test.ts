@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { commitClaim } from "../core/claim-steps.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import type { OverlayRequest } from "../host/mounts.ts";
 import { claimStats, readCapacity, validateClaim } from "./claim-answers.ts";
 import { placesOf } from "./claim-disk.ts";
 import { createClaim } from "./create-claim.ts";
@@ -200,6 +201,58 @@ describe("stageClaim()", () => {
     await unstageClaim(deps, { volumeId, path: staging }, call);
     await stageClaim(deps, stageRequest(volumeId), call);
     expect((await node.files.list(upper)).map(({ name }) => name)).toEqual([...kept, "y"]);
+  });
+});
+
+describe("unstageClaim()", () => {
+  it.each([
+    ["normal", "overlay", []],
+    ["normal", "copy", ["syncFilesystem"]],
+    ["volatile", "overlay", []],
+    ["volatile", "copy", []],
+  ])("of a %s %s syncs what its unmount does not: %j", async (durability, layout, expected) => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const syncs: string[] = [];
+    const mounted: OverlayRequest[] = [];
+    const files = new Proxy(deps.files, {
+      get: (target, name) => {
+        if (String(name).startsWith("sync")) syncs.push(String(name));
+        const method = target[name as keyof typeof target] as (...args: unknown[]) => unknown;
+        return method.bind(target);
+      },
+    });
+    const mounts = Object.assign(Object.create(deps.mounts) as typeof deps.mounts, {
+      overlay: async (request: OverlayRequest) => {
+        mounted.push(request);
+        await deps.mounts.overlay(request);
+      },
+    });
+    const watched = { ...deps, files, mounts };
+    const parameters = new Map([...cached, ["durability", durability], ["layout", layout]]);
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
+    await stageClaim(watched, stageRequest(volumeId), call);
+    expect(syncs).toEqual([]);
+    await unstageClaim(watched, { volumeId, path: staging }, call);
+    expect(syncs).toEqual(expected);
+    const isVolatile = mounted.map((request) => request.volatile === true);
+    expect(isVolatile).toEqual(layout === "copy" ? [] : [durability === "volatile"]);
+  });
+
+  it("of a volatile claim syncs nothing: its commit does, and a node that goes down before throws it away", async () => {
+    for (const isDown of [false, true]) {
+      const node = new ClaimNode();
+      const deps = await node.startClaims();
+      const parameters = new Map([...cached, ["durability", "volatile"]]);
+      const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
+      await use(node, deps, volumeId);
+      if (isDown) node.files.bootId = () => "another boot";
+      await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+      expect(node.pushes).toEqual(isDown ? [] : [volumeId]);
+      const why = node.log.lines.filter((line) => String(line["why"]).includes("volatile"));
+      expect(why).toHaveLength(isDown ? 1 : 0);
+      expect(await remains(node)).toEqual(nothing);
+    }
   });
 });
 

@@ -74,10 +74,9 @@ async function untilUnmounted(deps: StageDeps, volumeId: string, { signal, deadl
       if (record === undefined) return;
       // Before the look: a turn that ends meanwhile counts.
       const ended = deps.turns.ended(volumeId);
-      const unmounted = deps.unmounts.ended(volumeId);
       if (!(await isInUse(deps, record))) return;
       if (signal.aborted || deadline === Number.POSITIVE_INFINITY) throw stillMounted(record);
-      await Promise.race([ended, left.promise, ...(unmounted === undefined ? [] : [unmounted])]);
+      await Promise.race([ended, left.promise]);
     }
   } finally {
     signal.removeEventListener("abort", leave);
@@ -206,7 +205,7 @@ async function pushBelow<Pack extends Packed>(
 /** By the kernel's word, not the Record's; and while an unmount that the table does not show any more still syncs. */
 async function isInUse({ mounts, unmounts }: StageDeps, record: ClaimRecord): Promise<boolean> {
   const { volumeId, stage, publications } = record;
-  if (unmounts.ended(volumeId) !== undefined) return true;
+  if (unmounts.isRunning(volumeId)) return true;
   const paths = [...publications.map(({ target }) => target), ...(stage === undefined ? [] : [stage.path])];
   for (const path of paths) if ((await mounts.at(path)).length > 0) return true;
   return false;

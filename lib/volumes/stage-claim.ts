@@ -70,7 +70,7 @@ function noteBase({ log }: StageDeps, { base, warning, volumeId }: ClaimRecord, 
 /** The node went down under it: of what was never synced nobody can tell what is left. */
 async function beginAnew({ discard, root, log }: StageDeps, record: ClaimRecord): Promise<void> {
   const { volumeId } = record;
-  log.warn("A volatile claim was mounted when its node went down: it begins anew", { volume: volumeId });
+  log.warn("A volatile claim was not synced when its node went down: it begins anew", { volume: volumeId });
   await discard(placesOf(root, record).upper);
 }
 

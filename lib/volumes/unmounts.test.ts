@@ -32,7 +32,7 @@ async function start() {
   const mounts = new SlowMounts();
   const plain = await node.startClaims();
   const clock = { now: () => node.now, pause: async () => undefined };
-  const deps = { ...plain, mounts, unmounts: new Unmounts(mounts), clock };
+  const deps = { ...plain, mounts, unmounts: new Unmounts(), clock };
   const { volumeId } = await createClaim(deps, createRequest(), call);
   const target = await targetRequest(node, volumeId);
   await stageClaim(deps, stageRequest(volumeId), call);
@@ -75,7 +75,7 @@ describe("an unmount that outlives its call", () => {
     expect(await mounts.at(staging)).toHaveLength(1);
   });
 
-  it("is waited for by a deletion, which goes on by itself once it has ended", async () => {
+  it("is waited for by a deletion, which goes on once the call that joins it is done", async () => {
     const { deps, mounts, volumeId, unstage } = await start();
     await expect(unstage()).rejects.toEqual(being("pending"));
     const clock = { ...deps.clock, pause: () => new Promise<void>(() => undefined) };
@@ -84,6 +84,7 @@ describe("an unmount that outlives its call", () => {
     await Promise.race([deleting, new Promise((resolve) => setImmediate(resolve))]);
     expect(deps.claims.find(volumeId)).toBeDefined();
     mounts.synced.resolve();
+    await unstage(call);
     await deleting;
     expect(deps.claims.find(volumeId)).toBeUndefined();
   });

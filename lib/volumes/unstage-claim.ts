@@ -1,23 +1,33 @@
 // The journey of NodeUnstageVolume: a claim is unmounted, in order, so that what pods wrote is whole.
 import { unstageClaim as unstaged } from "../core/claim-steps.ts";
+import { placesOf } from "./claim-disk.ts";
 import { waitFor } from "./patience.ts";
 import type { Call, UnstageRequest } from "./requests.ts";
 import type { StageDeps } from "./stage-claim.ts";
 import { isMounted } from "./target.ts";
 
 /**
- * Not mounted at the path when it resolves, and no unmount is still syncing; an unknown volume is fine. `in-use` while
- * busy; `pending` while it syncs, and the next call joins.
+ * Not mounted at the path when it resolves, and what pods wrote is synced, unless it is volatile; an unknown volume is
+ * fine. `in-use` while busy; `pending` while it syncs, and the next call joins.
  */
-export async function unstageClaim(
-  deps: StageDeps,
-  { volumeId, path }: UnstageRequest,
-  call: Call,
-): Promise<void> {
+export async function unstageClaim(deps: StageDeps, request: UnstageRequest, call: Call): Promise<void> {
+  const { volumeId, path } = request;
   using _turn = deps.turns.take(volumeId);
   const words = () => `Unmounting the volume "${volumeId}": what its pods wrote is being synced`;
-  while (deps.unmounts.ended(volumeId) !== undefined || (await isMounted(deps, path)))
-    await waitFor(deps.clock, call, words, () => deps.unmounts.join(volumeId, path));
+  await waitFor(deps.clock, call, words, () =>
+    deps.unmounts.join(volumeId, async () => await unmount(deps, request)),
+  );
   const record = deps.claims.find(volumeId);
   if (record?.stage?.path === path) await deps.claims.write(unstaged(record, deps.files.bootId()));
+}
+
+async function unmount(deps: StageDeps, { volumeId, path }: UnstageRequest): Promise<void> {
+  const { mounts, files, root, claims } = deps;
+  while (await isMounted(deps, path)) await mounts.unmount(path);
+  const record = claims.find(volumeId);
+  if (record?.stage?.path !== path || record.stage.boot !== files.bootId()) return;
+  const { layout, durability } = record.settings;
+  // An overlay is synced by its unmount; a copy is no file system of its own.
+  if (layout === "copy" && durability === "normal")
+    await files.syncFilesystem(placesOf(root, record).directory);
 }

@@ -73,7 +73,7 @@ export class ClaimNode extends TestNode {
       overcommit: 1,
       pending: { kind: "bytes", bytes: this.pendingBytes },
       turns: openTurns(),
-      unmounts: new Unmounts(mounts),
+      unmounts: new Unmounts(),
       flights: new Map(),
       signal: call.signal,
       clock: { now: () => this.now, pause: () => new Promise(() => undefined) },

@@ -198,7 +198,7 @@ export class RealNode implements AsyncDisposable {
       pending: { kind: "percent", percent: 20 } as const,
       limits: new Limits(undefined),
       turns: openTurns(),
-      unmounts: new Unmounts(this.mounts),
+      unmounts: new Unmounts(),
       use: new LayerUse(),
       letIn: new LetIn(),
       clock: { now: () => ++this.rig.now, pause: () => new Promise<void>(() => undefined) },
