@@ -20,6 +20,7 @@ import type { Limits } from "../lib/volumes/limits.ts";
 import { modifyClaim } from "../lib/volumes/modify-claim.ts";
 import type { Occupants } from "../lib/volumes/occupants.ts";
 import type { PackedClaim } from "../lib/volumes/pack-claim.ts";
+import type { Promises } from "../lib/volumes/promises.ts";
 import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
 import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
 import { stageClaim } from "../lib/volumes/stage-claim.ts";
@@ -38,6 +39,7 @@ export type ClaimParts = {
   readonly claims: ClaimRecords;
   readonly trees: Trees;
   readonly limits: Limits;
+  readonly promises: Promises;
   readonly strays: Strays;
   /** Those of inline volumes too: an id is one volume, whatever it is. */
   readonly turns: Turns;
@@ -126,7 +128,6 @@ function toNode({ root, node, driver, registries, mount, selinux, claims, layer,
     registries,
     flags: mount,
     ...(hasSelinux() ? { context: selinux.context } : {}),
-    overcommit: claims.overcommit,
     pending: claims.pending,
     layerMax: layer.maxBytes,
     chainMax: chain.max,

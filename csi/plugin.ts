@@ -11,6 +11,7 @@ import { openTrees } from "../lib/trees/open-trees.ts";
 import type { Trees } from "../lib/trees/trees.ts";
 import { ClaimRecords } from "../lib/volumes/claim-records.ts";
 import type { Limits } from "../lib/volumes/limits.ts";
+import { Promises } from "../lib/volumes/promises.ts";
 import { Records } from "../lib/volumes/records.ts";
 import { recover } from "../lib/volumes/recover.ts";
 import { Strays } from "../lib/volumes/strays.ts";
@@ -45,7 +46,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const discard = (at: string) => trash.take(at);
   await recover({ ...ports, records, claims, root, discard });
   await repairLimits(limits, [records, claims], log);
-  const trees = undo.use(await openStore(placed, ports));
+  const promises = new Promises({ claims, limits, overcommit: settings.claims.overcommit });
+  const trees = undo.use(await openStore(placed, ports, promises));
   claims.holdBy(trees);
   for (const [name, record] of records.all) trees.hold(name, rootsOfInline(record));
   // A pod may still be reading what such a Record names.
@@ -53,7 +55,8 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const strays = undo.use(new Strays({ ...ports, limits }));
   watch(ports, { trees, records, claims, limits, strays });
   undo.use(ports.every(TEND_MS, () => trees.tend()));
-  const journeys = undo.use(openJourneys(placed, { ports, records, claims, trees, limits, strays, discard }));
+  const parts = { ports, records, claims, trees, limits, promises, strays, discard };
+  const journeys = undo.use(openJourneys(placed, parts));
   const listening = undo.use(await listen(settings, { ...ports, notes }, { claims: true, journeys }));
   const { driver, node } = settings;
   const limited = limits.areEnforced;
@@ -68,11 +71,12 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   };
 }
 
-async function openStore(settings: NodeSettings, ports: Ports): Promise<Trees> {
+async function openStore(settings: NodeSettings, ports: Ports, promises: Promises): Promise<Trees> {
   const { store: marks, pull, proof, root } = settings;
   const { clock } = ports;
   const { removeTree } = ports.remover;
-  return await openTrees({ ...ports, removeTree, now: () => clock.now(), salt: randomBytes(32) }, root, {
+  const own = { removeTree, now: () => clock.now(), salt: randomBytes(32), promised: () => promises.weigh() };
+  return await openTrees({ ...ports, ...own }, root, {
     marks,
     concurrency: pull.concurrency,
     proofTtlMs: proof.ttlMs,

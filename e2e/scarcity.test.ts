@@ -9,6 +9,7 @@ import { describe, expect, it, vi } from "vitest";
 import { openRegistryDouble } from "../testing/registry-double.ts";
 import { file, tar } from "../testing/tar-bytes.ts";
 import { directoryPart, putFiles, putParts, unique } from "./artifact.ts";
+import { ClaimCalls } from "./claim-calls.ts";
 import type { CsiError } from "./client.ts";
 import { contentsOf } from "./contents.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
@@ -105,6 +106,50 @@ describe("publish on a disk that is full", () => {
     const volume = await publish(plugin, reference);
     expect(Object.keys(await contentsOf(volume.target))).toEqual(["a"]);
     await volume.unpublish();
+  });
+});
+
+describe("a disk whose room is promised to claims", () => {
+  const MiB = 2 ** 20;
+  const settings = { store: { high: "100%", low: "90%" } };
+  const capacityOf = async (plugin: Plugin) =>
+    Number((await plugin.client.call("Controller", "GetCapacity"))["available_capacity"]);
+
+  it("is collected before a claim is refused, and no pull takes of it", async () => {
+    await using disk = await smallDisk("size=64m");
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin({ ...disk, settings });
+    const named = () => `${registry.host}/a/b@${putFiles(registry, { a: unique(20 * MiB) }).digest}`;
+    const claim = (name: string, bytes: number) => new ClaimCalls({ plugin }, { name, bytes });
+    const before = await capacityOf(plugin);
+    await (await publish(plugin, named())).unpublish();
+    expect((await kept(plugin, "layers")).length).toBe(1);
+    // What is there for nobody counts as room.
+    expect(before - (await capacityOf(plugin))).toBeLessThan(MiB);
+    const large = claim("large", 50 * MiB);
+    await large.create();
+    expect(await kept(plugin, "layers")).toEqual([]);
+    expect(await capacityOf(plugin)).toBeLessThan(14 * MiB);
+    expect((await refusalOf(claim("next", 20 * MiB).create())).code).toBe("RESOURCE_EXHAUSTED");
+    const reference = named();
+    const { code, message } = await refusalOf(publish(plugin, reference));
+    expect(code, message).toBe("RESOURCE_EXHAUSTED");
+    expect(message).toMatch(/50 MiB that are promised to claims/);
+    await nothingLeft(plugin);
+    await large.delete();
+    await (await publish(plugin, reference)).unpublish();
+  });
+
+  it("goes to one of two where a claim grows while another is made", async () => {
+    await using disk = await smallDisk("size=64m");
+    await using plugin = await openPlugin({ ...disk, settings });
+    const first = new ClaimCalls({ plugin }, { name: "first", bytes: 30 * MiB });
+    const second = new ClaimCalls({ plugin }, { name: "second", bytes: 30 * MiB });
+    await first.create();
+    const ends = await Promise.allSettled([first.expand(60 * MiB), second.create()]);
+    const refused = ends.flatMap((end) => (end.status === "rejected" ? [(end.reason as CsiError).code] : []));
+    expect(refused).toEqual(["RESOURCE_EXHAUSTED"]);
+    expect(await capacityOf(plugin)).toBeLessThan(4 * MiB);
   });
 });
 

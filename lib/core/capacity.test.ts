@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { admitPolicy, claimableBytes, planRoom, type Room, unusedPromises } from "./capacity.ts";
+import {
+  admitPolicy,
+  claimableBytes,
+  planRoom,
+  type Room,
+  unusedPromises,
+  weighPromises,
+} from "./capacity.ts";
 import { isFailure } from "./failure.ts";
 
 const room: Room = {
@@ -16,6 +23,23 @@ describe("unusedPromises()", () => {
   it("counts what is promised and not used, and nothing for what is over its limit", () => {
     expect(unusedPromises(room.promises)).toBe(30);
     expect(unusedPromises([])).toBe(0);
+  });
+});
+
+describe("weighPromises()", () => {
+  const promises = [
+    { bytes: 40, usedBytes: 10 },
+    { bytes: 20, usedBytes: 25, isCommitted: false },
+    { bytes: 50, usedBytes: 49, isCommitted: true },
+  ];
+
+  it("keeps back what is not used yet, and counts what was written until it is committed", () => {
+    expect(weighPromises(promises, 1)).toEqual({ unusedBytes: 31, heldBytes: 66 });
+    expect(weighPromises([], 1)).toEqual({ unusedBytes: 0, heldBytes: 0 });
+  });
+
+  it("keeps back its part where the room is given several times over, in whole bytes", () => {
+    expect(weighPromises(promises, 2)).toEqual({ unusedBytes: 16, heldBytes: 51 });
   });
 });
 

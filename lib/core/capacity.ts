@@ -4,9 +4,23 @@ import { Failure } from "./failure.ts";
 import { formatBytes } from "./quantity.ts";
 
 /** What a claim may write at most, and what it has written. */
-export type ClaimPromise = { readonly bytes: number; readonly usedBytes: number };
+export type ClaimPromise = {
+  readonly bytes: number;
+  readonly usedBytes: number;
+  /** What it has written is a Layer by now, and the store's. */
+  readonly isCommitted?: boolean;
+};
+
+/** What claims take away from the store that lies beside them. */
+export type Promised = {
+  /** What looks free and is not. */
+  readonly unusedBytes: number;
+  /** That, and what they have written. */
+  readonly heldBytes: number;
+};
 
 export type Room = {
+  /** Without what pulls under way are still to fill. */
   readonly freeBytes: number;
   /** What a collection could free. */
   readonly collectableBytes: number;
@@ -18,6 +32,13 @@ export type Room = {
 /** What is promised and not used yet: room that looks free and is not. One that is over its limit keeps none back. */
 export function unusedPromises(promises: readonly ClaimPromise[]): number {
   return promises.reduce((sum, { bytes, usedBytes }) => sum + Math.max(0, bytes - usedBytes), 0);
+}
+
+/** Where the room is given several times over, as little is kept back for each. */
+export function weighPromises(promises: readonly ClaimPromise[], overcommit: number): Promised {
+  const unusedBytes = Math.ceil(unusedPromises(promises) / overcommit);
+  const own = promises.filter(({ isCommitted }) => isCommitted !== true);
+  return { unusedBytes, heldBytes: own.reduce((sum, { usedBytes }) => sum + usedBytes, unusedBytes) };
 }
 
 /** The largest claim that can be given now. */

@@ -30,7 +30,8 @@ const count = (most: number) => z.int().min(1).max(most);
 const store = z
   .strictObject({
     high: parsed(parseAmount).prefault("75%").meta({
-      description: "How much the node's store may hold, in bytes or percent of the file system.",
+      description:
+        "How much the node's store may hold, in bytes or percent of what claims leave of the file system.",
     }),
     low: parsed(parseAmount).prefault("60%").meta({ description: "How far a collection goes." }),
   })

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Promised } from "../core/capacity.ts";
 import { isFailure } from "../core/failure.ts";
-import { Budget } from "./budget.ts";
+import { Budget, type Marks } from "./budget.ts";
 import { Kit, never, requestFor } from "./testing/kit.ts";
 import { addFiles, addImage, addRepository, type Repository } from "./testing/registry-twin.ts";
 import { twinLayer } from "./testing/unpacker-twin.ts";
@@ -9,9 +10,12 @@ const MiB = 2 ** 20;
 const failing = (reason: Parameters<typeof isFailure>[1]) =>
   expect.toSatisfy((error: unknown) => isFailure(error, reason));
 
-function budgetOf(held: { used: number; free?: number }, collect = (_target: number) => {}) {
+type HeldRoom = { used: number; free?: number; promised?: Promised };
+
+function budgetOf(held: HeldRoom, collect = (_target: number) => {}, marks?: Marks) {
   return new Budget({
-    marks: { high: { kind: "bytes", bytes: 100 }, low: { kind: "percent", percent: 50 } },
+    promised: () => Promise.resolve(held.promised ?? { unusedBytes: 0, heldBytes: 0 }),
+    marks: marks ?? { high: { kind: "bytes", bytes: 100 }, low: { kind: "percent", percent: 50 } },
     usedBytes: () => held.used,
     room: () =>
       Promise.resolve({
@@ -55,6 +59,45 @@ describe("Budget.reserve()", () => {
 
   it("gives no more than the disk has free", async () => {
     await expect(budgetOf({ used: 0, free: 10 }).reserve(20, "it")).rejects.toEqual(failing("full"));
+  });
+
+  it("gives nothing of what is promised to claims, and says how much that is", async () => {
+    const held: HeldRoom = { used: 0, free: 50, promised: { unusedBytes: 40, heldBytes: 40 } };
+    const budget = budgetOf(held);
+    using reservation = await budget.reserve(10, "it");
+    await expect(reservation.grow(1)).rejects.toThrow(
+      /10 B are free on the disk besides 40 B that are promised to claims.*claims\.overcommit/,
+    );
+    expect(budget.incomingBytes).toBe(10);
+    held.promised = { unusedBytes: 39, heldBytes: 40 };
+    await reservation.grow(1);
+    reservation.follow(() => 5);
+    expect(budget.incomingBytes).toBe(6);
+  });
+
+  it("collects where free room falls under what is promised to claims, as much as that lacks", async () => {
+    const held: HeldRoom = { used: 30, free: 50, promised: { unusedBytes: 50, heldBytes: 50 } };
+    const targets: number[] = [];
+    const budget = budgetOf(held, (target) => targets.push(target));
+    await budget.keep();
+    expect(targets).toEqual([]);
+    held.promised = { unusedBytes: 57, heldBytes: 57 };
+    await budget.keep();
+    expect(targets).toEqual([23]);
+  });
+
+  it("takes shares of what the claims' promises leave", async () => {
+    const held: HeldRoom = { used: 50, promised: { unusedBytes: 0, heldBytes: 40 } };
+    const targets: number[] = [];
+    const marks = {
+      high: { kind: "percent", percent: 75 },
+      low: { kind: "percent", percent: 50 },
+    } as const;
+    const budget = budgetOf(held, (target) => void targets.push((held.used = target)), marks);
+    await budget.ensure(10, "it");
+    expect(targets).toEqual([]);
+    await budget.ensure(11, "it");
+    expect(targets).toEqual([29]);
   });
 
   it("does not count twice what is reserved and on the disk already", async () => {

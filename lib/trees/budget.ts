@@ -1,4 +1,5 @@
-// How much the store may take: room is reserved before it is used, and made by collection where it does not fit.
+// How much the store may take beside claims: room is reserved before it is used, and made by collection where it lacks.
+import type { Promised } from "../core/capacity.ts";
 import { Failure } from "../core/failure.ts";
 import { type Amount, bytesOf, formatBytes } from "../core/quantity.ts";
 import type { FilesystemRoom } from "../host/files.ts";
@@ -6,7 +7,10 @@ import type { FilesystemRoom } from "../host/files.ts";
 export type Marks = { readonly high: Amount; readonly low: Amount };
 
 export type BudgetDeps = {
+  /** Shares are of what the claims' promises leave. */
   readonly marks: Marks;
+  /** What claims were given: asked each time, and counted before room is taken against it. */
+  readonly promised: () => Promise<Promised>;
   /** What is on disk and counted, without what is reserved. */
   readonly usedBytes: () => number;
   readonly room: () => Promise<FilesystemRoom>;
@@ -22,6 +26,14 @@ export interface Reservation extends Disposable {
   follow(arrived: () => number): void;
 }
 
+type Look = {
+  readonly high: number;
+  readonly low: number;
+  /** Less than nothing where promises are larger than what is free. */
+  readonly free: number;
+  readonly promised: number;
+};
+
 export class Budget {
   readonly #deps: BudgetDeps;
   #reservedBytes = 0;
@@ -35,6 +47,11 @@ export class Budget {
 
   get reservedBytes(): number {
     return this.#reservedBytes;
+  }
+
+  /** Of what is reserved: what is still free on the disk. */
+  get incomingBytes(): number {
+    return this.#reservedBytes - this.#onDiskBytes();
   }
 
   /** Reserves room for `what`, collecting first where there is none. Failure: full, with the sizes. */
@@ -90,27 +107,29 @@ export class Budget {
     });
   }
 
-  async highBytes(): Promise<number> {
-    return bytesOf(this.#deps.marks.high, (await this.#deps.room()).bytesTotal);
+  async #look(): Promise<Look> {
+    const { marks, room, promised } = this.#deps;
+    const { heldBytes, unusedBytes } = await promised();
+    const { bytesTotal, bytesFree } = await room();
+    const left = Math.max(0, bytesTotal - heldBytes);
+    const [high, low] = [bytesOf(marks.high, left), bytesOf(marks.low, left)];
+    return { high, low, free: bytesFree - unusedBytes, promised: unusedBytes };
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    const { bytesTotal, bytesFree } = await this.#deps.room();
+    const { high, low, free } = await this.#look();
     const used = this.#deps.usedBytes();
     const wanted = this.#reservedBytes + bytes;
-    const low = bytesOf(this.#deps.marks.low, bytesTotal);
-    const high = bytesOf(this.#deps.marks.high, bytesTotal);
     // Down to the low mark with what is wanted in it, where that can be; at least to where it fits.
     const byMarks = wanted < low ? low - wanted : high - wanted;
-    const byDisk = used - Math.max(0, wanted - this.#onDiskBytes() - bytesFree);
+    const byDisk = used - Math.max(0, wanted - this.#onDiskBytes() - free);
     await this.#deps.collect(Math.max(0, Math.min(byMarks, byDisk)));
   }
 
   async #fits(bytes: number): Promise<boolean> {
-    const { bytesTotal, bytesFree } = await this.#deps.room();
+    const { high, free } = await this.#look();
     const wanted = this.#reservedBytes + bytes;
-    const high = bytesOf(this.#deps.marks.high, bytesTotal);
-    return this.#deps.usedBytes() + wanted <= high && wanted - this.#onDiskBytes() <= bytesFree;
+    return this.#deps.usedBytes() + wanted <= high && wanted - this.#onDiskBytes() <= free;
   }
 
   #onDiskBytes(): number {
@@ -118,13 +137,19 @@ export class Budget {
   }
 
   async #full(bytes: number, what: string): Promise<Failure> {
-    const { bytesTotal, bytesFree } = await this.#deps.room();
-    const high = bytesOf(this.#deps.marks.high, bytesTotal);
+    const { high, free, promised } = await this.#look();
     const needed = formatBytes(bytes > 0 ? bytes : this.#reservedBytes);
     const used = formatBytes(this.#deps.usedBytes());
+    const [given, remedy] =
+      promised === 0
+        ? ["", "or raise store.high"]
+        : [
+            ` besides ${formatBytes(promised)} that are promised to claims`,
+            "delete claims, or raise store.high or claims.overcommit",
+          ];
     return new Failure(
       "full",
-      `Cannot make room for ${what}: ${needed} are needed, ${used} of at most ${formatBytes(high)} are in use by other volumes, and ${formatBytes(bytesFree)} are free on the disk; remove volumes that use other artifacts, or raise store.high`,
+      `Cannot make room for ${what}: ${needed} are needed, ${used} of at most ${formatBytes(high)} are in use by other volumes, and ${formatBytes(Math.max(0, free))} are free on the disk${given}; remove volumes that use other artifacts, ${remedy}`,
     );
   }
 }

@@ -115,9 +115,10 @@ async function start(): Promise<Trees> {
     log: openMemoryLog().log,
     metrics: new MemoryMetrics(),
   };
+  const promised = () => Promise.resolve({ unusedBytes: 0, heldBytes: 0 });
   const marks = { high: { kind: "percent", percent: 100 }, low: { kind: "percent", percent: 90 } } as const;
   return open.use(
-    await openTrees({ ...deps, now: Date.now, salt: Buffer.from("salt") }, root, {
+    await openTrees({ ...deps, promised, now: Date.now, salt: Buffer.from("salt") }, root, {
       marks,
       concurrency: 4,
       proofTtlMs: 60_000,

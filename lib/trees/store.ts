@@ -1,6 +1,7 @@
 // Puts the store together: every part is made here, once, and shut down here.
 import type { Cloned } from "../archive/clone-tree.ts";
 import type { Unpacker, Unsettled } from "../archive/unpacker.ts";
+import type { Promised } from "../core/capacity.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Files } from "../host/files.ts";
@@ -38,6 +39,8 @@ export type StoreDeps = {
     "countBytes" | "countCollection" | "countHit" | "countJoined" | "countPull"
   >;
   readonly now: () => number;
+  /** What claims on the same file system were given. */
+  readonly promised: () => Promise<Promised>;
   /** Random, and of this process alone: what was proven cannot be told from what is remembered. */
   readonly salt: Uint8Array;
   readonly settle: (directory: string, below: readonly string[], unsettled: Unsettled) => Promise<void>;
@@ -99,12 +102,7 @@ export class Store implements AsyncDisposable {
     const shared = this.#shared();
     this.layers = new LayerStore({ ...shared, files });
     this.collector = new Collector({ ...shared, files, store: this.layers, trash: this.trash });
-    this.#budget = new Budget({
-      marks: settings.marks,
-      usedBytes: () => this.inventory.usedBytes,
-      room: () => files.statFilesystem(root),
-      collect: (targetBytes) => this.#collect(targetBytes),
-    });
+    this.#budget = this.#openBudget(root);
     this.#blobs = this.#openBlobs();
     const blobs = this.#blobs;
     const { settle, cloneTree: clone, cloneForGroup, assemble } = deps;
@@ -148,6 +146,13 @@ export class Store implements AsyncDisposable {
     await this.layers.sync();
   }
 
+  /** Removes the longest unused until no more than that is used, or nothing more can go; how many bytes that freed. */
+  async collect(targetBytes: number): Promise<number> {
+    const { bytes, trees, layers } = await this.collector.collect(targetBytes);
+    if (trees + layers > 0) this.#deps.metrics.countCollection({ bytes, items: trees + layers });
+    return bytes;
+  }
+
   /** Counts what was found here instead of being brought. */
   countHit(key: Digest): void {
     const { inventory } = this;
@@ -164,6 +169,7 @@ export class Store implements AsyncDisposable {
     return {
       usedBytes: inventory.usedBytes,
       reservedBytes: this.#budget.reservedBytes,
+      incomingBytes: this.#budget.incomingBytes,
       layers: inventory.layers.size,
       trees: inventory.trees.size,
       partials: inventory.partials.size,
@@ -190,6 +196,17 @@ export class Store implements AsyncDisposable {
     return { inventory, layout, discard, onStep: this.#onStep, keepSetuid: this.settings.keepSetuid };
   }
 
+  #openBudget(root: string): Budget {
+    const { files, promised } = this.#deps;
+    return new Budget({
+      marks: this.settings.marks,
+      promised,
+      usedBytes: () => this.inventory.usedBytes,
+      room: () => files.statFilesystem(root),
+      collect: async (targetBytes) => void (await this.collect(targetBytes)),
+    });
+  }
+
   #openBlobs(): Blobs {
     const { reader, unpacker, files, now } = this.#deps;
     return new Blobs({
@@ -203,10 +220,5 @@ export class Store implements AsyncDisposable {
       closing: this.#closing.signal,
       onBytes: () => this.pulls.tell(),
     });
-  }
-
-  async #collect(targetBytes: number): Promise<void> {
-    const { bytes, trees, layers } = await this.collector.collect(targetBytes);
-    if (trees + layers > 0) this.#deps.metrics.countCollection({ bytes, items: trees + layers });
   }
 }

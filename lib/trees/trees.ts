@@ -18,6 +18,8 @@ import type { LeasedTree, TreeRequest, Waiter } from "./tree-request.ts";
 export type Figures = {
   readonly usedBytes: number;
   readonly reservedBytes: number;
+  /** Of what is reserved: what is still free on the disk. */
+  readonly incomingBytes: number;
   readonly layers: number;
   readonly trees: number;
   readonly partials: number;
@@ -120,10 +122,9 @@ export class Trees implements AsyncDisposable {
     return this.#store.collector.collectableBytes();
   }
 
-  /** Frees so much, the longest unused first, or what there is. */
-  async collect(bytes: number): Promise<void> {
-    const { inventory, collector } = this.#store;
-    await collector.collect(Math.max(0, inventory.usedBytes - bytes));
+  /** Frees so much, the longest unused first, or what there is; resolves to how much that was. */
+  async collect(bytes: number): Promise<number> {
+    return await this.#store.collect(Math.max(0, this.#store.inventory.usedBytes - bytes));
   }
 
   /** For what claims write, which no registry has yet. */

@@ -8,6 +8,7 @@ import type { ClaimDiskDeps } from "./claim-disk.ts";
 import type { ClaimRecords } from "./claim-records.ts";
 import type { Occupants } from "./occupants.ts";
 import type { Clock } from "./patience.ts";
+import type { Promises } from "./promises.ts";
 import type { TargetDeps } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
@@ -18,7 +19,15 @@ export type ClaimDeps = TargetDeps &
     readonly occupants: Occupants;
     readonly trees: Pick<
       Trees,
-      "lease" | "begin" | "fetchTag" | "contents" | "collectableBytes" | "collect" | "hold" | "letGo"
+      | "lease"
+      | "begin"
+      | "fetchTag"
+      | "contents"
+      | "collectableBytes"
+      | "collect"
+      | "figures"
+      | "hold"
+      | "letGo"
     >;
     readonly keyring: Keyring;
     readonly clock: Clock;
@@ -31,6 +40,5 @@ export type ClaimDeps = TargetDeps &
     readonly context?: string;
     /** Twelve characters at most, of small letters and digits, never the same twice. */
     readonly drawId: () => string;
-    /** How many times over the node's room is promised to claims. */
-    readonly overcommit: number;
+    readonly promises: Promises;
   };

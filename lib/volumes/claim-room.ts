@@ -7,17 +7,22 @@ import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { keptBytes } from "./kept-pack.ts";
 
-export type RoomDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims" | "trees" | "overcommit">;
+export type RoomDeps = Pick<ClaimDeps, "files" | "root" | "trees" | "promises">;
 
 /** The largest claim that can be given now. */
 export async function readClaimable(deps: RoomDeps): Promise<number> {
   return claimableBytes(await readRoom(deps));
 }
 
-/** There is room for a claim of so many bytes when it resolves, collected where need be. Throws `full`. */
-export async function makeRoom(deps: RoomDeps, bytes: number): Promise<void> {
-  const missing = planRoom(bytes, await readRoom(deps));
-  if (missing > 0) await deps.trees.collect(missing);
+/** `record` is called once there is room for so many bytes, collected where need be, and says who has it. Throws `full`. */
+export async function withRoom<T>(deps: RoomDeps, bytes: number, record: () => Promise<T>): Promise<T> {
+  return await deps.promises.give(bytes, async () => {
+    const room = await readRoom(deps);
+    const missing = planRoom(bytes, room);
+    // What was to go may have been leased meanwhile: then there is less room than it seemed.
+    if (missing > 0) planRoom(bytes, { ...room, collectableBytes: await deps.trees.collect(missing) });
+    return await record();
+  });
 }
 
 export type PendingDeps = Pick<ClaimDeps, "files" | "limits" | "root" | "claims"> & {
@@ -52,14 +57,13 @@ async function readPending(deps: PendingDeps): Promise<number> {
   return bytes;
 }
 
-async function readRoom({ files, limits, root, claims, trees, overcommit }: RoomDeps): Promise<Room> {
-  const promises = await Promise.all(
-    [...claims.all.values()].map(async ({ bytes, project }) => ({
-      bytes,
-      // What is not counted is taken for not used: the safe side.
-      usedBytes: (await limits.usage(project))?.bytes ?? 0,
-    })),
-  );
+async function readRoom({ files, root, trees, promises }: RoomDeps): Promise<Room> {
+  const promised = await promises.list();
   const { bytesFree } = await files.statFilesystem(root);
-  return { freeBytes: bytesFree, collectableBytes: trees.collectableBytes(), promises, overcommit };
+  return {
+    freeBytes: Math.max(0, bytesFree - trees.figures().incomingBytes),
+    collectableBytes: trees.collectableBytes(),
+    promises: promised,
+    overcommit: promises.overcommit,
+  };
 }

@@ -109,6 +109,33 @@ describe("createClaim()", () => {
     expect(made.find(({ status }) => status === "rejected")).toMatchObject({ reason: being("full") });
   });
 
+  it("collects what it needs before it refuses anybody, and refuses what that would not do", async () => {
+    const node = new ClaimNode();
+    const MiB = 2 ** 20;
+    node.files.room = { ...node.files.room, bytesFree: 4 * MiB };
+    node.collectableBytes = 10 * MiB;
+    const deps = await node.startClaims();
+    const capacity = async () =>
+      (await readCapacity(deps, { capabilities: [], parameters: new Map() })).availableBytes;
+    expect(await capacity()).toBe(14 * MiB);
+    node.incomingBytes = 1 * MiB;
+    expect(await capacity()).toBe(13 * MiB);
+    await createClaim(deps, createRequest(), call);
+    expect(node.collectableBytes).toBe(3 * MiB);
+    await expect(createClaim(deps, createRequest({ name: "pvc-2" }), call)).rejects.toEqual(being("full"));
+    expect(node.collectableBytes).toBe(3 * MiB);
+  });
+
+  it("refuses where what it was to collect was leased meanwhile, and leaves nothing", async () => {
+    const node = new ClaimNode();
+    node.files.room = { ...node.files.room, bytesFree: 4 * 2 ** 20 };
+    node.collectableBytes = 10 * 2 ** 20;
+    node.onCollect = async () => void (node.collectableBytes = 2 ** 20);
+    const deps = await node.startClaims();
+    await expect(createClaim(deps, createRequest(), call)).rejects.toEqual(being("full"));
+    expect(await remains(node)).toEqual(nothing);
+  });
+
   it.each([
     [
       "a block device",
@@ -320,6 +347,39 @@ describe("expandClaim()", () => {
     expect(await expand(20 * 2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
     expect(await expand(2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
     expect((await node.quotas.list())[0]?.limits).toEqual({ bytes: 20 * 2 ** 20, inodes: 5120 });
+  });
+});
+
+describe("Promises.give()", () => {
+  const MiB = 2 ** 20;
+
+  it("lets of a create and an expansion of one moment only one have the last room", async () => {
+    const node = new ClaimNode();
+    node.files.room = { ...node.files.room, bytesFree: 25 * MiB };
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest(), call);
+    const size = { requiredBytes: 20 * MiB, limitBytes: 0 };
+    const ends = await Promise.allSettled([
+      expandClaim(deps, { volumeId, path: staging, size }),
+      createClaim(deps, createRequest({ name: "pvc-2" }), call),
+    ]);
+    expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(ends.find(({ status }) => status === "rejected")).toMatchObject({ reason: being("full") });
+    expect(await deps.promises.weigh()).toEqual({ unusedBytes: 20 * MiB, heldBytes: 20 * MiB });
+  });
+
+  it("counts what it gives for everybody else while it looks, and no more once it was refused", async () => {
+    const node = new ClaimNode();
+    const { promises } = await node.startClaims();
+    const seen: number[] = [];
+    const failing = promises.give(7, async () => {
+      seen.push((await promises.weigh()).unusedBytes);
+      throw new Failure("full", "no room");
+    });
+    await expect(failing).rejects.toEqual(being("full"));
+    await promises.give(5, async () => void seen.push((await promises.weigh()).unusedBytes));
+    seen.push((await promises.weigh()).unusedBytes);
+    expect(seen).toEqual([7, 5, 0]);
   });
 });
 

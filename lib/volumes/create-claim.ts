@@ -6,7 +6,7 @@ import type { Metrics } from "../host/metrics.ts";
 import { parseClaim } from "../settings/claim.ts";
 import { checkCapabilities } from "./claim-capability.ts";
 import { ensureDisk } from "./claim-disk.ts";
-import { makeRoom, type PendingDeps, readPolicy } from "./claim-room.ts";
+import { type PendingDeps, readPolicy, withRoom } from "./claim-room.ts";
 import type { FindDeps } from "./lease-base.ts";
 import { lookForBase } from "./look-for-base.ts";
 import type { Call, ClaimAnswer, CreateClaimRequest } from "./requests.ts";
@@ -53,21 +53,20 @@ async function promiseRoom(
   const bytes = sizeOfClaim(request.size);
   return await deps.limits.draw(
     () => deps.claims.all.values(),
-    async (project) => {
-      // In here, so that of two who ask at once only one gets the last room.
-      await makeRoom(deps, bytes);
-      const { policy, warning } = await readPolicy(deps, { terms, settings });
-      const drawn = toRecord(deps, request, { bytes, project });
-      const made: ClaimRecord = {
-        ...drawn,
-        settings,
-        terms: { ...terms, policy },
-        inodes: settings.inodes ?? drawn.inodes,
-        ...(warning === undefined ? {} : { warning }),
-      };
-      await deps.claims.write(made);
-      return made;
-    },
+    async (project) =>
+      await withRoom(deps, bytes, async () => {
+        const { policy, warning } = await readPolicy(deps, { terms, settings });
+        const drawn = toRecord(deps, request, { bytes, project });
+        const made: ClaimRecord = {
+          ...drawn,
+          settings,
+          terms: { ...terms, policy },
+          inodes: settings.inodes ?? drawn.inodes,
+          ...(warning === undefined ? {} : { warning }),
+        };
+        await deps.claims.write(made);
+        return made;
+      }),
   );
 }
 

@@ -4,7 +4,7 @@ import { expandClaim as expanded } from "../core/claim-steps.ts";
 import { Failure } from "../core/failure.ts";
 import { formatBytes } from "../core/quantity.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
-import { makeRoom } from "./claim-room.ts";
+import { withRoom } from "./claim-room.ts";
 import type { ExpandRequest } from "./requests.ts";
 
 /** The claim may hold what is required at least. Safe to repeat; never shrinks. Failures: not-found, out-of-range, busy, full. */
@@ -21,10 +21,12 @@ export async function expandClaim(
     );
   }
   using _turn = deps.turns.take(volumeId);
-  refuseCommitted(deps.claims.require(volumeId));
-  const larger = expanded(deps.claims.require(volumeId), size.requiredBytes);
-  if (larger.bytes > record.bytes) await makeRoom(deps, larger.bytes - record.bytes);
-  await deps.claims.write(larger);
+  const before = deps.claims.require(volumeId);
+  refuseCommitted(before);
+  const larger = expanded(before, size.requiredBytes);
+  const write = async () => await deps.claims.write(larger);
+  if (larger.bytes > before.bytes) await withRoom(deps, larger.bytes - before.bytes, write);
+  else await write();
   await deps.limits.set(larger.project, larger);
   return { bytes: larger.bytes };
 }

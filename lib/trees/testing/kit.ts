@@ -4,6 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { cloneForGroup } from "../../archive/clone-tree.ts";
 import type { Access } from "../../core/access.ts";
+import type { Promised } from "../../core/capacity.ts";
 import { parseReference } from "../../core/reference.ts";
 import { LinuxFiles } from "../../host/files.linux.ts";
 import type { Files, FilesystemRoom } from "../../host/files.ts";
@@ -47,6 +48,8 @@ export class Kit implements AsyncDisposable {
   stopAt: string | undefined;
   readonly steps: string[] = [];
   overrides: Partial<StoreDeps> = {};
+  /** What claims beside the store were given. */
+  promised: Promised = { unusedBytes: 0, heldBytes: 0 };
   readonly #opened: Trees[] = [];
 
   private constructor(root: string) {
@@ -91,6 +94,7 @@ export class Kit implements AsyncDisposable {
       log: this.log.log,
       metrics: this.metrics,
       now: () => this.nowMs,
+      promised: () => Promise.resolve(this.promised),
       salt: Buffer.from(`salt ${this.#opened.length}`),
       settle: async (directory) => {
         this.settled.push(directory);

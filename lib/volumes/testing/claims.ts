@@ -12,6 +12,7 @@ import type { DeleteDeps } from "../delete-claim.ts";
 import { LayerUse } from "../layer-use.ts";
 import { LetIn } from "../let-in.ts";
 import { openOccupants } from "../occupants.ts";
+import { Promises } from "../promises.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
@@ -37,6 +38,11 @@ export class ClaimNode extends TestNode {
   /** What each Layer takes. */
   layerBytes = 0;
   pendingBytes = 2 ** 30;
+  collectableBytes = 0;
+  /** What pulls under way are still to fill. */
+  incomingBytes = 0;
+  /** Before anything is removed. */
+  onCollect: () => Promise<void> = async () => undefined;
   readonly adopted = new Set<string>();
   readonly begun: TreeRequest[] = [];
 
@@ -70,7 +76,7 @@ export class ClaimNode extends TestNode {
       driver,
       node: "node-1",
       flags: { noSuid: true, noDev: true },
-      overcommit: 1,
+      promises: new Promises({ claims, limits, overcommit: 1 }),
       pending: { kind: "bytes", bytes: this.pendingBytes },
       turns: openTurns(),
       unmounts: new Unmounts(),
@@ -89,8 +95,9 @@ export class ClaimNode extends TestNode {
         begin: async (request) => void this.begun.push(request),
         fetchTag: async (access, _reference, signal) => await this.#fetchTag(access, signal),
         contents: (layers) => (layers.every((id) => this.isHere(id)) ? layers.toReversed() : undefined),
-        collectableBytes: () => 0,
-        collect: async () => undefined,
+        collectableBytes: () => this.collectableBytes,
+        collect: async (bytes) => await this.#collect(bytes),
+        figures: () => ({ ...idle, incomingBytes: this.incomingBytes }),
       },
       layers: {
         isHere: (id) => this.adopted.has(id),
@@ -123,6 +130,14 @@ export class ClaimNode extends TestNode {
     };
   }
 
+  async #collect(bytes: number): Promise<number> {
+    await this.onCollect();
+    const freed = Math.min(bytes, this.collectableBytes);
+    this.collectableBytes -= freed;
+    this.files.room = { ...this.files.room, bytesFree: this.files.room.bytesFree + freed };
+    return freed;
+  }
+
   async #fetchTag(access: Access, signal: AbortSignal): Promise<FetchedTag> {
     this.headAsked.push(access);
     await this.onHead(access, signal);
@@ -131,6 +146,8 @@ export class ClaimNode extends TestNode {
     throw notFound;
   }
 }
+
+const idle = { usedBytes: 0, reservedBytes: 0, layers: 0, trees: 0, partials: 0, joined: 0 };
 
 const notFound = new Failure("not-found", "Cannot resolve: the registry has nothing of that name");
 

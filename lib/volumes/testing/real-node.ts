@@ -28,6 +28,7 @@ import { LayerUse } from "../layer-use.ts";
 import { LetIn } from "../let-in.ts";
 import { Limits } from "../limits.ts";
 import { openOccupants } from "../occupants.ts";
+import { Promises } from "../promises.ts";
 import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
 import { openWriteBack } from "../write-back.ts";
@@ -80,12 +81,13 @@ export class RealNode implements AsyncDisposable {
 
   /** The plugin as a start makes it, on what is there. */
   async start() {
-    const store = await this.#openStore();
-    const { trees } = store;
     const claims = await ClaimRecords.open(this.files, this.root, this.log.log);
+    const promises = new Promises({ claims, limits: new Limits(undefined), overcommit: 1 });
+    const store = await this.#openStore(promises);
+    const { trees } = store;
     claims.holdBy(trees);
     const occupants = openOccupants({ records: { all: new Map() }, claims });
-    const base = { ...this.#ports(), ...store, claims, occupants, layers: trees.claimLayers };
+    const base = { ...this.#ports(), ...store, claims, promises, occupants, layers: trees.claimLayers };
     const deps = { ...base, ...(await this.#openPush()) };
     return {
       ...deps,
@@ -112,7 +114,7 @@ export class RealNode implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
-  async #openStore() {
+  async #openStore(promises: Promises) {
     const { log } = this.log;
     const unpacker = this.#run.use(openUnpacker({ threads: 1 }));
     const { removeTree } = this.#run.use(openRemover());
@@ -125,6 +127,7 @@ export class RealNode implements AsyncDisposable {
         log,
         metrics: this.metrics,
         now: () => this.rig.now,
+        promised: () => promises.weigh(),
         salt: Buffer.from("salt"),
       },
       this.root,
@@ -194,7 +197,6 @@ export class RealNode implements AsyncDisposable {
       registries: [],
       node: "node-1",
       flags: { noSuid: true, noDev: true },
-      overcommit: 1,
       pending: { kind: "percent", percent: 20 } as const,
       limits: new Limits(undefined),
       turns: openTurns(),
