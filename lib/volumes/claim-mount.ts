@@ -5,13 +5,17 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { emptyLayer, placesOf } from "./claim-disk.ts";
 import { mountWritable, type WritableDeps } from "./mount-writable.ts";
 
-/** The path is an empty directory, with nothing mounted; what pods write to is filled, and mounted nowhere. */
+/**
+ * The path is an empty directory, with nothing mounted; what pods write to is filled. Throws `in-use` where that is
+ * mounted for pods: two mounts of it would not know of each other.
+ */
 export async function mountClaim(
   deps: WritableDeps & Pick<ClaimDeps, "root" | "flags" | "context" | "trees">,
   record: ClaimRecord,
   target: string,
 ): Promise<void> {
   const { files, root, flags, context } = deps;
+  await refuseInUse(deps, record, "stage");
   const below = standsOn(deps, record);
   if (below.length === 0) await files.makeDirectory(emptyLayer(root));
   const { layout, durability } = record.settings;
@@ -31,6 +35,21 @@ function standsOn({ trees }: Pick<ClaimDeps, "trees">, { base, group }: ClaimRec
   const below = trees.contents(grouped.length > 0 ? grouped : (base?.layers ?? []));
   if (below === undefined) throw new Error("a claim is mounted whose base is not here");
   return below;
+}
+
+/** Throws `in-use` while a pod has it, by the kernel's word. */
+export async function refuseInUse(
+  { mounts }: Pick<ClaimDeps, "mounts">,
+  { volumeId, publications }: ClaimRecord,
+  verb: "stage" | "unstage",
+): Promise<void> {
+  for (const { target } of publications) {
+    if ((await mounts.at(target)).length === 0) continue;
+    throw new Failure(
+      "in-use",
+      `Cannot ${verb} the volume "${volumeId}": a pod has it at "${target}"; unpublish it there first`,
+    );
+  }
 }
 
 /** Throws `conflict`: a claim is staged at one path at a time. */

@@ -62,6 +62,22 @@ describe("createClaim()", () => {
     expect((await node.quotas.list()).length).toBe(1);
   });
 
+  it("leaves nothing of a claim that found no room after it was recorded: it is made on another node then", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const full = async () => await Promise.reject(new Failure("full", "Cannot limit: no space left"));
+    node.quotas.setLimits = full;
+    await expect(createClaim(deps, createRequest(), call)).rejects.toEqual(being("full"));
+    expect(await remains(node)).toEqual(nothing);
+    expect(deps.claims.all.size).toBe(0);
+    Reflect.deleteProperty(node.quotas, "setLimits");
+    await createClaim(deps, createRequest(), call);
+    // One that was told of stays.
+    node.quotas.setLimits = full;
+    await expect(createClaim(deps, createRequest(), call)).rejects.toEqual(being("full"));
+    expect(deps.claims.all.size).toBe(1);
+  });
+
   it("gives projects that nobody has, to claims made at once too", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

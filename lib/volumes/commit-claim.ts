@@ -1,7 +1,7 @@
 // Commit: what a claim's pods wrote becomes a Layer of this node, so that the next claim can start from it at once.
 import path from "node:path";
 import type { ClaimRecord } from "../core/claim-record.ts";
-import { commitClaim as committed } from "../core/claim-steps.ts";
+import { commitClaim as committed, unstageClaim as unstaged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
@@ -34,7 +34,8 @@ export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promis
     }
     // What pods wrote is on the disk before anything says that it is.
     await files.syncFilesystem(directory);
-    record = committed(before, clock.now());
+    // What its node goes through later is no matter of what its pods wrote.
+    record = committed(before.commit === undefined ? unstaged(before, files.bootId()) : before, clock.now());
     if (record !== before) await claims.write(record);
     // Not before it is recorded: nobody stages it any more.
     if (record.group !== undefined && names.includes("upper")) {

@@ -1,11 +1,11 @@
 // The journey of CreateVolume: a claim is promised its room on this node, and recorded.
 import { admitClaim, inodesOfClaim, sizeOfClaim } from "../core/admit-claim.ts";
 import { type ClaimRecord, claimIdOf } from "../core/claim-record.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { parseClaim } from "../settings/claim.ts";
 import { checkCapabilities } from "./claim-capability.ts";
-import { ensureDisk } from "./claim-disk.ts";
+import { clearDisk, ensureDisk } from "./claim-disk.ts";
 import { type PendingDeps, readPolicy, withRoom } from "./claim-room.ts";
 import type { FindDeps } from "./lease-base.ts";
 import { lookForBase } from "./look-for-base.ts";
@@ -38,9 +38,31 @@ export async function createClaim(
   const existing = deps.claims.find(volumeId);
   const isKept = admitClaim(existing, request) === "keep";
   const record = isKept && existing !== undefined ? existing : await promiseRoom(deps, request, wishes);
-  await ensureDisk(deps, record);
-  if (record !== existing) noteMade(deps, record);
-  return toAnswer(await lookForBase(deps, record, { secrets: request.secrets, call }));
+  try {
+    await ensureDisk(deps, record);
+    if (record !== existing) noteMade(deps, record);
+    return toAnswer(await lookForBase(deps, record, { secrets: request.secrets, call }));
+  } catch (error) {
+    if (record !== existing && !isAskedAgain(error)) await undo(deps, record);
+    throw error;
+  }
+}
+
+/** By the same caller of this node. After anything else the claim is made elsewhere or not at all, and nobody deletes it here. */
+const isAskedAgain = (error: unknown) => isFailure(error, "pending") || isFailure(error, "unavailable");
+
+/** Nothing of what this call made is left: nobody was told of it. */
+async function undo(deps: CreateDeps, record: ClaimRecord): Promise<void> {
+  try {
+    await clearDisk(deps, record);
+    await deps.claims.remove(record.volumeId);
+    deps.letIn.forget(record.volumeId);
+  } catch (error) {
+    deps.log.error("Cannot undo a claim that could not be made; delete it", {
+      volume: record.volumeId,
+      error,
+    });
+  }
 }
 
 /** Its room is promised from here on. */

@@ -58,6 +58,20 @@ describe("deleteClaim()", () => {
     expect(node.pushes).toEqual([below, above]);
   });
 
+  it("counts no restart of the node after the commit against it, staged or not by its Record", async () => {
+    const node = new ClaimNode();
+    const deps = guarded(await node.startClaims());
+    const parameters = new Map([...cached, ["durability", "volatile"]]);
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    // By hand: no unstage says so.
+    await node.mounts.unmount(staging);
+    await expect(deleteClaim(deps, { volumeId, secrets: new Map() }, call)).rejects.toEqual(being("denied"));
+    node.files.losePower();
+    await deleteClaim(deps, { volumeId, secrets }, call);
+    expect(node.pushes).toEqual([volumeId]);
+  });
+
   it("is not hindered by an expansion: what was committed has no limit any more", async () => {
     const node = new ClaimNode();
     const deps = guarded(await node.startClaims());

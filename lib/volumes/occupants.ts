@@ -1,10 +1,13 @@
-// Whose a target is, by what is recorded: a call for one volume never touches what another has there.
+// Whose a path is, by what is recorded: a call for one volume never touches what another has there.
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { InlineRecord } from "../core/record.ts";
 
+/** What a path is to a volume: where a pod finds it, or where it is staged. */
+export type PathUse = "target" | "stage";
+
 export type Occupants = {
-  /** The id of another volume than this one that is recorded at the target. */
-  otherAt(volumeId: string, target: string): string | undefined;
+  /** The id of the volume that is recorded at the path: another than this one, or this one in its other use. */
+  otherAt(volumeId: string, path: string, use: PathUse): string | undefined;
 };
 
 type Kept = {
@@ -14,12 +17,14 @@ type Kept = {
 
 export function openOccupants({ records, claims }: Kept): Occupants {
   return {
-    otherAt(volumeId, target) {
+    otherAt(volumeId, path, use) {
+      const isOther = (id: string, as: PathUse) => id !== volumeId || as !== use;
       for (const record of records.all.values())
-        if (record.target === target && record.volumeId !== volumeId) return record.volumeId;
-      for (const claim of claims.all.values())
-        if (claim.volumeId !== volumeId && claim.publications.some((one) => one.target === target))
-          return claim.volumeId;
+        if (record.target === path && isOther(record.volumeId, "target")) return record.volumeId;
+      for (const { volumeId: id, publications, stage } of claims.all.values()) {
+        if (isOther(id, "target") && publications.some(({ target }) => target === path)) return id;
+        if (isOther(id, "stage") && stage?.path === path) return id;
+      }
       return undefined;
     },
   };

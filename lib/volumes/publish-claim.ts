@@ -22,7 +22,7 @@ export async function publishClaim(deps: GroupDeps, request: PublishRequest, cal
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
   const record = deps.claims.require(volumeId);
-  refuseOccupied(deps.occupants, volumeId, target);
+  refuseOccupied(deps.occupants, volumeId, target, "target");
   refuseSecondTarget(record, capability, target);
   const readOnly = request.readOnly || isReader(capability);
   const before = record.publications.find((publication) => publication.target === target);

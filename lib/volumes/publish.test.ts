@@ -99,7 +99,7 @@ describe("publish()", () => {
     await publish(deps, request, call);
     const before = await node.mounts.list();
     await expect(publish(deps, { ...request, volumeId: "csi-2" }, call)).rejects.toThrow(
-      /"csi-2".*"csi-1" is there; unpublish that first/,
+      /"csi-2".*"csi-1" is there; unpublish or unstage that first/,
     );
     expect(await node.mounts.list()).toEqual(before);
     expect(await node.remains(request.target)).toEqual(published);
@@ -485,7 +485,7 @@ describe("unpublish()", () => {
     await unpublish(deps, { volumeId: "csi-2", target: request.target });
     expect(await node.remains(request.target)).toEqual(published);
     expect(node.log.lines).toContainEqual(
-      expect.objectContaining({ level: "warn", volume: "csi-2", target: request.target, other: "csi-1" }),
+      expect.objectContaining({ level: "warn", volume: "csi-2", path: request.target, other: "csi-1" }),
     );
     await unpublish(deps, request);
     expect(await node.remains(request.target)).toEqual(nothing);

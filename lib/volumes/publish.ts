@@ -49,7 +49,7 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
   const gid = parseGroup(request.capability.mountGroup);
   const wanted = toRecord(request);
   using _turn = deps.turns.take(request.volumeId);
-  refuseOccupied(deps.occupants, request.volumeId, request.target);
+  refuseOccupied(deps.occupants, request.volumeId, request.target, "target");
   const existing = deps.records.of(request.volumeId);
   const isKept = admit(existing, wanted) === "keep";
   if (await isMounted(deps, request.target)) {

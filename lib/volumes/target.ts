@@ -4,7 +4,7 @@ import type { MountEntry } from "../core/mountinfo.ts";
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import { type Mounts, overlaySource } from "../host/mounts.ts";
-import type { Occupants } from "./occupants.ts";
+import type { Occupants, PathUse } from "./occupants.ts";
 
 export type TargetDeps = { readonly files: Files; readonly mounts: Mounts; readonly root: string };
 
@@ -25,13 +25,14 @@ export async function isMounted(deps: TargetDeps, target: string): Promise<boole
   throw foreign("publish", target, top);
 }
 
-/** Throws `conflict` where another volume is recorded at the target: its mount is not to be replaced. */
-export function refuseOccupied(occupants: Occupants, volumeId: string, target: string): void {
-  const other = occupants.otherAt(volumeId, target);
+/** Throws `conflict` where another volume is recorded at the path, or this one otherwise: its mount is not to be replaced. */
+export function refuseOccupied(occupants: Occupants, volumeId: string, path: string, use: PathUse): void {
+  const other = occupants.otherAt(volumeId, path, use);
   if (other === undefined) return;
+  const verb = use === "target" ? "publish" : "stage";
   throw new Failure(
     "conflict",
-    `Cannot publish the volume "${volumeId}" at "${target}": the volume "${other}" is there; unpublish that first`,
+    `Cannot ${verb} the volume "${volumeId}" at "${path}": the volume "${other}" is there; unpublish or unstage that first`,
   );
 }
 
@@ -43,9 +44,20 @@ export async function leaveTarget(
   volumeId: string,
   target: string,
 ): Promise<void> {
-  const other = deps.occupants.otherAt(volumeId, target);
-  if (other === undefined) return await clearTarget(deps, target);
-  deps.log.warn("Left a target as it is, which another volume has", { volume: volumeId, target, other });
+  if (!isOthers(deps, volumeId, target, "target")) await clearTarget(deps, target);
+}
+
+/** Whether it stays as it is, since another volume is recorded there, or this one otherwise; that is logged. */
+export function isOthers(
+  { occupants, log }: { readonly occupants: Occupants; readonly log: Log },
+  volumeId: string,
+  path: string,
+  use: PathUse,
+): boolean {
+  const other = occupants.otherAt(volumeId, path, use);
+  if (other !== undefined)
+    log.warn("Left a path as it is, which another volume has", { volume: volumeId, path, other });
+  return other !== undefined;
 }
 
 /** Throws `conflict` for anything at the target but an empty directory: what a mount would hide is somebody's. */
