@@ -26,10 +26,9 @@ const WITHOUT = [
 /** Mounts, so the caller has a mount namespace of its own. */
 export async function openContainerd(): Promise<Containerd> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "larder-containerd-"));
-  const [socket, target] = [path.join(folder, "containerd.sock"), path.join(folder, "shown")];
+  const socket = path.join(folder, "containerd.sock");
   const [program, ctr] = await Promise.all([tool("containerd"), tool("ctr")]);
   const config = path.join(folder, "config.toml");
-  await mkdir(target);
   await writeFile(
     config,
     [
@@ -49,8 +48,12 @@ export async function openContainerd(): Promise<Containerd> {
   const client = (...words: readonly string[]) =>
     execa(ctr, ["--address", socket, ...words], { stdin: "ignore" });
   await answering(() => client("version"), ended);
+  let shown = 0;
   return {
     show: async (reference, look) => {
+      // Each its own: it keeps what it has mounted by this name for some time.
+      const target = path.join(folder, `shown-${++shown}`);
+      await mkdir(target);
       await client("images", "pull", "--plain-http", "--snapshotter", "overlayfs", reference);
       await client("images", "mount", "--snapshotter", "overlayfs", reference, target);
       try {

@@ -36,7 +36,7 @@ export async function attributesOf(top: string): Promise<readonly string[]> {
   const { stdout } = await execa("tar", words, { encoding: "buffer" });
   const records = Buffer.from(stdout)
     .toString("latin1")
-    .matchAll(/SCHILY\.xattr\.[^]*?\n(?=\d+ [A-Za-z.]+=|\0)/g);
+    .matchAll(/SCHILY\.xattr\.[^]*?\n(?=\d+ [\w.%]+=|\0)/g);
   return [...records].map(([record]) => record).sort();
 }
 

@@ -27,8 +27,8 @@ const KINDS: Readonly<Record<EntryType, EntryKind>> = {
 const FOREIGN = ["trusted.overlay.redirect", "trusted.overlay.metacopy"];
 
 /**
- * Without what belongs to this node, or has a name that no archive can say. Failure `unsupported` where the entry is
- * of an upper and was made by an overlay with other features than ours.
+ * Without what belongs to this node. Failure `unsupported` where the entry is of an upper and was made by an overlay
+ * with other features than ours.
  */
 export function readPackedAttributes(
   place: Place,
@@ -43,9 +43,7 @@ export function readPackedAttributes(
       "unsupported",
       `it has the attribute "${foreign}", which only an overlay mounted with other options makes; mount it with redirect_dir=off and metacopy=off`,
     );
-  // A pax keyword ends at its first "=".
-  const kept = names.filter((name) => isOwnXattr(name) && !name.includes("="));
-  const xattrs = kept.flatMap((name) => {
+  const xattrs = names.filter(isOwnXattr).flatMap((name) => {
     const value = readXattr(place, name);
     return value === undefined ? [] : [[name, value] as const];
   });

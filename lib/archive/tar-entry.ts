@@ -2,6 +2,7 @@
 import type { EntryType, Time } from "../host/entry-status.ts";
 import type { PaxRecords } from "./pax.ts";
 import { parsePaxTime, parseWhole } from "./pax.ts";
+import { parseXattr } from "./pax-xattrs.ts";
 import type { Header } from "./tar-header.ts";
 
 /** Text is latin1 that stands for bytes. */
@@ -23,8 +24,6 @@ export type TarEntry = {
 /** What was said ahead of an entry, by extended headers of both kinds. */
 export type Ahead = { pax?: PaxRecords; longName?: string; longTarget?: string };
 
-const XATTR = "SCHILY.xattr.";
-
 /** Header and what was said ahead of it, which wins. Failure `invalid` for values that are none. */
 export function toEntry(header: Header, ahead: Ahead, type: TarEntry["type"]): TarEntry {
   const values = ahead.pax?.values ?? new Map<string, string>();
@@ -44,8 +43,9 @@ export function toEntry(header: Header, ahead: Ahead, type: TarEntry["type"]): T
     size: whole("size", header.size),
     mtime: mtime === undefined ? { seconds: header.mtime, nanoseconds: 0 } : parsePaxTime(mtime),
     device: { major: header.major, minor: header.minor },
-    xattrs: [...values]
-      .filter(([key]) => key.startsWith(XATTR))
-      .map(([key, value]) => [key.slice(XATTR.length), Buffer.from(value, "latin1")]),
+    xattrs: [...values].flatMap(([key, value]) => {
+      const xattr = parseXattr(key, value);
+      return xattr === undefined ? [] : [xattr];
+    }),
   };
 }

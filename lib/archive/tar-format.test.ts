@@ -65,6 +65,15 @@ describe("formatEntry()", () => {
       },
     ],
     [
+      "xattrs whose names no key of the usual kind can hold",
+      {
+        xattrs: [
+          ["user.100% a=b\xff\n=", Buffer.from([0, 10, 61, 255])],
+          ["user.e=", Buffer.alloc(0)],
+        ],
+      },
+    ],
+    [
       "an xattr whose record is 99 bytes or 100",
       {
         xattrs: [

@@ -1,5 +1,6 @@
 // Spells one tar entry: a ustar header, and before it in an extended one (pax) what that cannot say.
 import type { Time } from "../host/entry-status.ts";
+import { formatXattr } from "./pax-xattrs.ts";
 import type { Piece } from "./sparse.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import { BLOCK } from "./tar-header.ts";
@@ -52,8 +53,7 @@ function paxOf(entry: TarEntry, stored: number): Map<string, string> {
   if (!fits(entry.uid, 8)) records.set("uid", String(entry.uid));
   if (!fits(entry.gid, 8)) records.set("gid", String(entry.gid));
   if (nanoseconds !== 0 || !fits(seconds, 12)) records.set("mtime", formatTime(entry.mtime));
-  for (const [name, value] of entry.xattrs)
-    records.set(`SCHILY.xattr.${name}`, Buffer.from(value).toString("latin1"));
+  for (const [name, value] of entry.xattrs) records.set(...formatXattr(name, value));
   return records;
 }
 

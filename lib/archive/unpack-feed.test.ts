@@ -97,11 +97,15 @@ describe("unpackFeed() in an image", () => {
           ["SCHILY.xattr.trusted.overlay.opaque", "y"],
           ["SCHILY.xattr.trusted.overlay.redirect", "/etc"],
           ["SCHILY.xattr.security.selinux", "x"],
+          ["LIBARCHIVE.xattr.user.a%3Db", "Yg"],
+          ["LIBARCHIVE.xattr.user.others-pass-it-over", "Yg"],
+          ["LIBARCHIVE.xattr.trusted.a%3Db", "Yg"],
+          ["LIBARCHIVE.xattr.user.a%3D%00", "Yg"],
         ]),
         directory("d/"),
       ),
     );
-    expect(xattrsOf(at, "d")).toEqual(["user.bytes"]);
+    expect(xattrsOf(at, "d")).toEqual(["user.a=b", "user.bytes"]);
     using top = Directory.open(at);
     expect(readXattr({ directory: top, name: "d" }, "user.bytes")).toEqual(
       Buffer.from([0xff, 0, 0x3d, 0x0a, 1]),

@@ -95,7 +95,7 @@ function toLayer(archive: Archive, keepSetuid: boolean): LayerPlan {
   const { blob, root, compression, diffId } = archive;
   const stated = diffId === undefined ? {} : { diffId };
   const id = archiveLayerId(root, { blob: blob.digest, compression, ...stated, keepSetuid });
-  return { kind: "archive", id, blob, compression, ...stated, root };
+  return { kind: "archive", id, blob, compression, ...stated, root, keepSetuid };
 }
 
 const modelPathOf = (layer: Descriptor): string | undefined =>

@@ -9,6 +9,7 @@ const layer = (name: string, compression: string) => ({
   digest: digestOf(name),
   size: name.length,
   diffId: digestOf(`${name}-`),
+  isWritten: name !== "base",
 });
 const content: VersionContent = {
   key: "main/1.2 ä",
@@ -54,6 +55,7 @@ describe("composeVersion()", () => {
     const portable = { layers: [{ ...layer("all", "gzip"), title: "." }] };
     expect(manifestOf(portable).layers[0]?.annotations).toEqual(
       new Map([
+        ["dev.larder.cache.written", "true"],
         ["io.deis.oras.content.digest", digestOf("all-")],
         ["io.deis.oras.content.unpack", "true"],
         ["org.opencontainers.image.title", "."],
@@ -63,6 +65,22 @@ describe("composeVersion()", () => {
     expect(planTree(manifestOf(portable), config).layers).toMatchObject([
       { kind: "image", compression: "gzip" },
     ]);
+  });
+
+  it("tells what claims wrote, which keeps setuid bits, from what they began with, which keeps them by setting", () => {
+    const kept = (manifest: Manifest, keepSetuid = false) =>
+      planTree(manifest, composeVersion(content).config, { keepSetuid }).layers.map(
+        (plan) => plan.kind === "image" && plan.keepSetuid,
+      );
+    expect(kept(manifestOf())).toEqual([false, true]);
+    expect(kept(manifestOf(), true)).toEqual([true, true]);
+    const { artifactType: _, ...image } = manifestOf();
+    expect(kept(image)).toEqual([false, false]);
+    const ids = (manifest: Manifest) =>
+      planTree(manifest, composeVersion(content).config).layers.map(({ id }) => id);
+    const [base, delta] = ids(manifestOf());
+    expect(ids(image)[0]).toBe(base);
+    expect(ids(image)[1]).not.toBe(delta);
   });
 
   it("gives the same bytes for the same content", () => {

@@ -2,7 +2,7 @@
 import { parseKey, parseVersionTag, type Version, versionTag } from "./cache-key.ts";
 import { type Digest, digestOf } from "./digest.ts";
 import { isFailure } from "./failure.ts";
-import type { Manifest } from "./manifest.ts";
+import type { Descriptor, Manifest } from "./manifest.ts";
 import { normalizePlatform, type Platform } from "./platform.ts";
 
 export type VersionLayer = {
@@ -12,6 +12,8 @@ export type VersionLayer = {
   readonly diffId: Digest;
   /** What plain `oras pull` unpacks it as, where it is gzip. */
   readonly title?: string;
+  /** What claims wrote, rather than what they began with. */
+  readonly isWritten: boolean;
 };
 
 export type VersionContent = {
@@ -43,6 +45,7 @@ const NAMES = {
   id: "dev.larder.cache.id",
   bytes: "dev.larder.cache.bytes",
   keyless: "dev.larder.cache.keyless",
+  written: "dev.larder.cache.written",
 } as const;
 
 /** Config and manifest of a version: the same bytes for the same content, so without any clock but the version's own. */
@@ -93,6 +96,11 @@ export function readVersion({ artifactType, annotations, layers }: Manifest): Ve
   return { key, version: { timeMs: version.timeMs, id: version.id }, bytes, isKeyless };
 }
 
+/** Whether claims wrote this layer of the manifest: what it holds is whatever their pods gave it. */
+export function isWrittenLayer({ artifactType }: Manifest, { annotations }: Descriptor): boolean {
+  return artifactType === CACHE_ARTIFACT && annotations.get(NAMES.written) === "true";
+}
+
 function isKey(text: string): boolean {
   try {
     return parseKey(text) === text;
@@ -102,9 +110,11 @@ function isKey(text: string): boolean {
   }
 }
 
-function toDescriptor({ mediaType, digest, size, diffId, title }: VersionLayer): object {
-  if (title === undefined) return { mediaType, digest, size };
+function toDescriptor({ mediaType, digest, size, diffId, title, isWritten }: VersionLayer): object {
+  const written = isWritten ? { [NAMES.written]: "true" } : {};
+  if (title === undefined) return { mediaType, digest, size, ...(isWritten ? { annotations: written } : {}) };
   const annotations = {
+    ...written,
     "io.deis.oras.content.digest": diffId,
     "io.deis.oras.content.unpack": "true",
     "org.opencontainers.image.title": title,

@@ -46,11 +46,14 @@ export function diffIdsOf(manifest: Manifest, config: Uint8Array): readonly Dige
 
 /** The Layers of an image, bottom first. Throws `unsupported` for a layer that is no image layer. */
 export function planImage(
-  layers: ReadonlyArray<{ readonly blob: Descriptor; readonly diffId: Digest }>,
-  keepSetuid: boolean,
+  layers: ReadonlyArray<{
+    readonly blob: Descriptor;
+    readonly diffId: Digest;
+    readonly keepSetuid: boolean;
+  }>,
 ): readonly LayerPlan[] {
   const plans: LayerPlan[] = [];
-  for (const { blob, diffId } of layers) {
+  for (const { blob, diffId, keepSetuid } of layers) {
     const compression = LAYER_COMPRESSIONS.get(blob.mediaType);
     if (compression === undefined) {
       throw new Failure(
@@ -59,7 +62,7 @@ export function planImage(
       );
     }
     const id = imageLayerId(plans.at(-1)?.id, { blob: blob.digest, compression, diffId, keepSetuid });
-    plans.push({ kind: "image", id, blob, compression, diffId });
+    plans.push({ kind: "image", id, blob, compression, diffId, keepSetuid });
   }
   return plans;
 }

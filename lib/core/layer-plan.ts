@@ -28,6 +28,8 @@ export type LayerPlan =
       readonly compression: Compression;
       /** The digest of the uncompressed archive, where the config states it. */
       readonly diffId?: Digest;
+      /** Setuid and setgid bits, and file capabilities. */
+      readonly keepSetuid: boolean;
     }
   | {
       readonly kind: "archive";
@@ -36,6 +38,7 @@ export type LayerPlan =
       readonly compression: Compression;
       readonly diffId?: Digest;
       readonly root: string;
+      readonly keepSetuid: boolean;
     }
   | { readonly kind: "files"; readonly id: Digest; readonly files: readonly FilePlan[] };
 

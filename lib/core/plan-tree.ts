@@ -1,6 +1,7 @@
 // From a manifest to the Layers that a Tree of it needs.
 
 import { planArtifact } from "./artifact-plan.ts";
+import { isWrittenLayer } from "./cache-manifest.ts";
 import { Failure } from "./failure.ts";
 import { diffIdsOf, hasImageConfig, planImage } from "./image-plan.ts";
 import type { TreePlan } from "./layer-plan.ts";
@@ -10,7 +11,7 @@ import type { Descriptor, Manifest } from "./manifest.ts";
 export type Selection = {
   /** Only layers of these media types. */
   readonly mediaTypes?: readonly string[];
-  /** Whether archives keep setuid and setgid bits; raw files never do. */
+  /** Whether archives keep setuid and setgid bits; what claims wrote always does, raw files never do. */
   readonly keepSetuid?: boolean;
   /** How messages call the Artifact. */
   readonly artifact?: string;
@@ -34,14 +35,16 @@ export function planTree(
     .map((blob, index) => ({ blob, diffId: diffIds?.[index] }))
     .filter(({ blob }) => mediaTypes === undefined || mediaTypes.includes(blob.mediaType));
   for (const { blob } of taken) refuseUnreadable(blob, artifact);
-  const image = taken.flatMap(({ blob, diffId }) => (diffId === undefined ? [] : [{ blob, diffId }]));
+  const image = taken.flatMap(({ blob, diffId }) =>
+    diffId === undefined ? [] : [{ blob, diffId, keepSetuid: keepSetuid || isWrittenLayer(manifest, blob) }],
+  );
   const plan =
     diffIds === undefined
       ? planArtifact(
           taken.map(({ blob }) => blob),
           keepSetuid,
         )
-      : { layers: planImage(image, keepSetuid), notes: [] };
+      : { layers: planImage(image), notes: [] };
   if (plan.layers.length === 0) throw new Failure("not-found", emptiness(manifest, mediaTypes, artifact));
   return plan;
 }

@@ -52,7 +52,7 @@ const pull = z.strictObject({
     description: "Threads that unpack; one per processor, four at most, where it is not set.",
   }),
   keepSetuid: z.boolean().default(false).meta({
-    description: "Archives keep setuid and setgid bits. Raw files never do.",
+    description: "Archives keep setuid and setgid bits. What claims wrote always does, raw files never do.",
   }),
 });
 

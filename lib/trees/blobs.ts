@@ -28,7 +28,6 @@ export type BlobsDeps = {
   readonly budget: Budget;
   readonly turns: Turns;
   readonly boot: string;
-  readonly keepSetuid: boolean;
   /** Aborted when the store closes: flights end there and leave their partials to be resumed. */
   readonly closing: AbortSignal;
   readonly discard: (at: string) => Promise<void>;
@@ -102,11 +101,10 @@ export class Blobs {
 
   /** The blob unpacked into a directory of its own, as it is before it settles. */
   async unpacked(asker: Asker, plan: ArchivePlan): Promise<Claim<Arrived>> {
-    const { kind, blob, compression, diffId } = plan;
+    const { kind, blob, compression, diffId, keepSetuid } = plan;
     const root = plan.kind === "archive" ? plan.root : "";
-    const use = JSON.stringify([kind, compression, diffId, root]);
+    const use = JSON.stringify([kind, compression, diffId, root, keepSetuid]);
     const directory = path.join(this.#deps.layout.ingest, randomUUID());
-    const { keepSetuid } = this.#deps;
     return await this.#claim(asker, { blob, use }, async (feed, signal, { reservation }) => {
       // A second try, after a mirror's bytes were wrong, must not find what the first one wrote.
       await this.#deps.discard(directory);

@@ -28,7 +28,6 @@ export type IngestDeps = {
   /** Fills the missing directory `to` with what `from` holds, sharing file contents by links. */
   readonly clone: (from: string, to: string) => Promise<void>;
   readonly onStep: (step: string) => Promise<void>;
-  readonly keepSetuid: boolean;
 };
 
 /** The ids beneath a Layer, topmost first, once all of them are in place. */
@@ -190,8 +189,8 @@ export class Ingest {
   }
 
   /** Equal for Layers whose files may be links to each other's. */
-  #partKey({ kind, blob, diffId, compression }: ArchivePlan): string {
-    return [kind, blob.digest, compression, diffId, this.#deps.keepSetuid].join(" ");
+  #partKey({ kind, blob, diffId, compression, keepSetuid }: ArchivePlan): string {
+    return [kind, blob.digest, compression, diffId, keepSetuid].join(" ");
   }
 }
 

@@ -41,6 +41,7 @@ function toLayer(
   { settings: { format } }: ClaimRecord,
 ): VersionLayer {
   const of = "application/vnd.oci.image.layer.v1.tar";
-  if (format === "portable") return { mediaType: `${of}+gzip`, digest, size, diffId, title: "." };
-  return { mediaType: `${of}+zstd`, digest, size, diffId };
+  if (format === "portable")
+    return { mediaType: `${of}+gzip`, digest, size, diffId, title: ".", isWritten: true };
+  return { mediaType: `${of}+zstd`, digest, size, diffId, isWritten: true };
 }

@@ -20,7 +20,7 @@ const down = new Failure("unavailable", "Cannot reach r.example: connection refu
 function headOf(timeMs: number, bytes = 10): FetchedTag {
   const platform = { os: "linux", architecture: "amd64" };
   const layer = { mediaType: "application/vnd.oci.image.layer.v1.tar+zstd", digest: digestOf("l"), size: 1 };
-  const layers = [{ ...layer, diffId: digestOf("d") }];
+  const layers = [{ ...layer, diffId: digestOf("d"), isWritten: true }];
   const version = { timeMs: NOW + timeMs, id: "other" };
   const { manifest } = composeVersion({ key: "main", version, bytes, isKeyless: false, platform, layers });
   return { ...manifest, source: { kind: "upstream", host: "r.example" } };

@@ -1,12 +1,12 @@
 // The layers of a claim's base as an image in a registry has them: what a version that changes it is built on.
 import type { Access } from "../core/access.ts";
 import { versionTag } from "../core/cache-key.ts";
-import { readVersion, type VersionLayer } from "../core/cache-manifest.ts";
+import { isWrittenLayer, readVersion, type VersionLayer } from "../core/cache-manifest.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { diffIdsOf } from "../core/image-plan.ts";
-import type { Descriptor } from "../core/manifest.ts";
+import type { Descriptor, Manifest } from "../core/manifest.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -89,16 +89,20 @@ async function readAt(
   const { digest: manifestDigest, manifest, config } = await readArtifact(reader, access, wanted, signal);
   const diffIds = config === undefined ? undefined : diffIdsOf(manifest, config);
   if (diffIds === undefined) return { why: "its base is not an image" };
-  const layers = manifest.layers.flatMap((layer, at) => toLayer(layer, diffIds[at]) ?? []);
+  const layers = manifest.layers.flatMap((layer, at) => toLayer(manifest, layer, diffIds[at]) ?? []);
   if (layers.length < diffIds.length)
     return { why: "its base has layers of a kind that cannot be passed on" };
   return { layers, bytes: readVersion(manifest).bytes, source: { access, manifest: manifestDigest } };
 }
 
-function toLayer(layer: Descriptor, diffId: Digest | undefined): VersionLayer | undefined {
+function toLayer(
+  manifest: Manifest,
+  layer: Descriptor,
+  diffId: Digest | undefined,
+): VersionLayer | undefined {
   const { digest, size } = layer;
   // What Docker calls otherwise is the same archive.
   const mediaType = layer.mediaType.replace(DOCKER_LAYER, OCI_LAYER).replace(/\.(gzip|zstd)$/, "+$1");
   if (diffId === undefined || layer.urls !== undefined || !mediaType.startsWith(OCI_LAYER)) return undefined;
-  return { mediaType, digest, size, diffId };
+  return { mediaType, digest, size, diffId, isWritten: isWrittenLayer(manifest, layer) };
 }

@@ -52,6 +52,7 @@ export class PushKit implements AsyncDisposable {
       digest,
       size,
       diffId: digest,
+      isWritten: true,
     }));
     const { config, manifest } = composeVersion({
       key: "k",
