@@ -183,9 +183,10 @@ export class Blobs {
   async #open(access: Access, { blob, use, hashes = false }: Wanted): Promise<Partial> {
     const { layout, inventory, boot, onBytes: onWrite } = this.#deps;
     const registry = registryOf(access);
-    // What landed before may still be read in its place while it becomes a Layer.
+    // What landed before may still be read in its place while it becomes a Layer, and what rested be on its way out.
+    const isTaken = (at: string) => this.#taken.has(at) || inventory.isLeaving(path.basename(at));
     let directory = layout.partial(registry, blob.digest, use);
-    for (let again = 1; this.#taken.has(directory); again++) {
+    for (let again = 1; isTaken(directory); again++) {
       directory = layout.partial(registry, blob.digest, `${use} ${again}`);
     }
     this.#taken.add(directory);

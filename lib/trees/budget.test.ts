@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Promised } from "../core/capacity.ts";
-import { isFailure } from "../core/failure.ts";
+import { digestOf } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { Budget, type Marks } from "./budget.ts";
-import { Kit, never, requestFor } from "./testing/kit.ts";
+import { contentOf, Kit, never, requestFor } from "./testing/kit.ts";
 import { addFiles, addImage, addRepository, type Repository } from "./testing/registry-twin.ts";
 import { twinLayer } from "./testing/unpacker-twin.ts";
+import type { TreeRequest } from "./tree-request.ts";
+import type { Trees } from "./trees.ts";
 
 const MiB = 2 ** 20;
 const failing = (reason: Parameters<typeof isFailure>[1]) =>
@@ -222,7 +225,7 @@ describe("a bounded store", () => {
     expect(kept.layers).toHaveLength(1);
   });
 
-  it("lets resting partials go first, and expires them after a day, also when the clock jumps", async () => {
+  it("counts resting partials, and expires them after a day, also when the clock jumps", async () => {
     kit.settings = {
       ...kit.settings,
       marks: { high: { kind: "bytes", bytes: 50 * MiB }, low: { kind: "bytes", bytes: 30 * MiB } },
@@ -241,5 +244,121 @@ describe("a bounded store", () => {
       await trees.tend();
       expect(trees.figures()).toMatchObject({ partials: 0, usedBytes: 0 });
     }
+  });
+});
+
+describe("a partial where room is needed", () => {
+  let kit: Kit;
+  let repository: Repository;
+  let trees: Trees;
+  const bytesOf = (name: string, size: number) => name.repeat(size / name.length);
+  const request = (name: string, size: number) =>
+    requestFor(`r.example/a@${addFiles(repository, { [name]: bytesOf(name, size) })}`);
+  const sentOf = (name: string, size: number) => kit.registry.sentBytes.get(digestOf(bytesOf(name, size)));
+  const isHere = async (wanted: TreeRequest) => {
+    using lease = await trees.lease({ ...wanted, pullPolicy: "Never" }, never);
+    return lease.hit;
+  };
+
+  beforeEach(async () => {
+    kit = await Kit.open();
+    repository = addRepository(kit.registry.addHost("r.example"), "a");
+    kit.settings = {
+      ...kit.settings,
+      marks: { high: { kind: "bytes", bytes: 22 * MiB }, low: { kind: "bytes", bytes: 20 * MiB } },
+    };
+    trees = await kit.start();
+  });
+
+  afterEach(async () => {
+    await kit[Symbol.asyncDispose]();
+  });
+
+  /** A flight of 12 MiB that ended after 9 of them: 8 MiB rest. */
+  async function rest(): Promise<TreeRequest> {
+    const wanted = request("p", 12 * MiB);
+    kit.registry.gate = async (_digest, offset) => {
+      if (offset >= 9 * MiB) throw new Failure("unavailable", "cut");
+    };
+    await expect(trees.lease(wanted, never)).rejects.toEqual(failing("unavailable"));
+    kit.registry.gate = () => Promise.resolve();
+    expect(trees.figures()).toMatchObject({ partials: 1, reservedBytes: 0 });
+    return wanted;
+  }
+
+  /** The flight of 12 MiB, held in the air after 9 of them; the others go on. */
+  async function fly(wanted: TreeRequest) {
+    const held = Promise.withResolvers<void>();
+    const own = digestOf(bytesOf("p", 12 * MiB));
+    const reached = Promise.withResolvers<void>();
+    kit.registry.gate = async (digest, offset) => {
+      if (digest !== own || offset < 9 * MiB) return;
+      reached.resolve();
+      await held.promise;
+    };
+    const leased = trees.lease(wanted, never);
+    await Promise.race([reached.promise, leased]);
+    return { land: () => (held.resolve(), leased) };
+  }
+
+  it("of a flight that has ended goes before any Layer or Tree, however long those are unused", async () => {
+    const [old, other] = [request("a", 4 * MiB), request("b", 4 * MiB)];
+    for (const wanted of [old, other]) (await trees.lease(wanted, never))[Symbol.dispose]();
+    kit.nowMs += 1000;
+    const cut = await rest();
+    expect(trees.figures().usedBytes).toBeGreaterThanOrEqual(16 * MiB);
+    (await trees.lease(request("c", 6 * MiB), never))[Symbol.dispose]();
+    expect(trees.figures()).toMatchObject({ partials: 0, trees: 3, layers: 3 });
+    for (const wanted of [old, other]) expect(await isHere(wanted)).toBe(true);
+    for (const directory of ["partials", "trash"]) expect(await kit.list(directory)).toEqual([]);
+    // What went is brought again from its first byte; now a Tree has to go for it.
+    kit.registry.sentBytes.clear();
+    (await trees.lease(cut, never))[Symbol.dispose]();
+    expect(sentOf("p", 12 * MiB)).toBe(12 * MiB);
+    expect(trees.figures().usedBytes).toBeLessThanOrEqual(22 * MiB);
+  });
+
+  it("of a flight in the air never goes: what wants its room is refused, and it lands whole", async () => {
+    const old = request("a", 2 * MiB);
+    (await trees.lease(old, never))[Symbol.dispose]();
+    const flight = await fly(request("p", 12 * MiB));
+    const refused = trees.lease(request("c", 12 * MiB), never);
+    await expect(refused).rejects.toEqual(failing("full"));
+    expect(await kit.list("partials")).toHaveLength(1);
+    // All else that could go has gone for it.
+    expect(trees.figures()).toMatchObject({ trees: 0, layers: 0, reservedBytes: 12 * MiB });
+    using landed = await flight.land();
+    expect(await contentOf(landed)).toEqual({ p: bytesOf("p", 12 * MiB) });
+    expect(sentOf("p", 12 * MiB)).toBe(12 * MiB);
+  });
+
+  it("that a second flight has taken up never goes either, and is counted once", async () => {
+    const flight = await fly(await rest());
+    expect(trees.figures()).toMatchObject({ partials: 0, usedBytes: 0, reservedBytes: 12 * MiB });
+    await expect(trees.lease(request("c", 12 * MiB), never)).rejects.toEqual(failing("full"));
+    using landed = await flight.land();
+    expect(await contentOf(landed)).toEqual({ p: bytesOf("p", 12 * MiB) });
+    // The last MiB before the cut was of no whole chunk.
+    expect(sentOf("p", 12 * MiB)).toBe(13 * MiB);
+    expect(await kit.list("partials")).toEqual([]);
+  });
+
+  it("that is on its way out is not taken up: who wants it then begins anew, and has it whole", async () => {
+    const cut = await rest();
+    const [leaving, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    kit.renaming = async (from) => {
+      if (!from.includes("/partials/")) return;
+      leaving.resolve();
+      await held.promise;
+    };
+    const collected = trees.collect(8 * MiB);
+    await leaving.promise;
+    const flight = await fly(cut);
+    held.resolve();
+    await collected;
+    using landed = await flight.land();
+    expect(await contentOf(landed)).toEqual({ p: bytesOf("p", 12 * MiB) });
+    expect(sentOf("p", 12 * MiB)).toBe(9 * MiB + 12 * MiB);
+    for (const directory of ["partials", "trash"]) expect(await kit.list(directory)).toEqual([]);
   });
 });

@@ -101,7 +101,7 @@ export class Collector {
   async #removePartial(name: string): Promise<void> {
     const { inventory, layout, trash, onStep } = this.#deps;
     if (!inventory.partials.has(name)) return;
-    inventory.takePartial(name);
+    using _leaving = inventory.leavePartial(name);
     await trash.take(path.join(layout.partials, name));
     await onStep("partial removed");
   }

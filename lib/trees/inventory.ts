@@ -17,6 +17,7 @@ export class Inventory {
   readonly #byBlob = new Map<Digest, Set<Digest>>();
   readonly #shared = new Map<string, { readonly bytes: number; count: number }>();
   readonly #partials = new Map<string, RestingPartial>();
+  readonly #leaving = new Set<string>();
   readonly #pins = new Map<Root, number>();
   readonly #holds = new Map<string, Disposable>();
   #usedBytes = 0;
@@ -115,6 +116,17 @@ export class Inventory {
   takePartial(name: string): void {
     this.#usedBytes -= this.#partials.get(name)?.bytes ?? 0;
     this.#partials.delete(name);
+  }
+
+  /** It is on its way out, and of no use to anybody, until disposed of. */
+  leavePartial(name: string): Disposable {
+    this.takePartial(name);
+    this.#leaving.add(name);
+    return { [Symbol.dispose]: () => void this.#leaving.delete(name) };
+  }
+
+  isLeaving(partial: string): boolean {
+    return this.#leaving.has(partial);
   }
 
   /** Keeps these from collection, whether they are here yet or not, until disposed of. */

@@ -30,6 +30,8 @@ export class Kit implements AsyncDisposable {
   synced = 0;
   /** What a sync of the file system waits for. */
   syncing: Promise<void> = Promise.resolve();
+  /** What a rename of that waits for. */
+  renaming: (from: string) => Promise<void> = () => Promise.resolve();
   room: FilesystemRoom = {
     bytesTotal: 4 * GiB,
     bytesFree: 4 * GiB,
@@ -125,6 +127,11 @@ export class Kit implements AsyncDisposable {
       get: (files, name: keyof Files) => {
         if (name === "bootId") return () => this.boot;
         if (name === "statFilesystem") return () => Promise.resolve(this.room);
+        if (name === "rename")
+          return async (from: string, to: string) => {
+            await this.renaming(from);
+            await files.rename(from, to);
+          };
         const method = files[name] as (...args: unknown[]) => unknown;
         return method.bind(files);
       },
