@@ -78,7 +78,10 @@ export type ClaimRecord = {
   readonly wentDown?: { readonly isUsedSince: boolean };
   /** The boot under which it was unstaged without a sync, as a volatile one is. */
   readonly unsynced?: string;
+  /** When it was first to be deleted. */
   readonly deletedMs?: number;
+  /** When its write-back was last tried, and for how long in all by then. */
+  readonly tried?: { readonly atMs: number; readonly forMs: number };
   readonly commit?: { readonly timeMs: number; readonly layer: Digest };
   readonly push?: {
     readonly manifest: Digest;
@@ -211,11 +214,13 @@ const readGroup = (fields: Fields): ClaimGroup => ({
 
 function readEnd(fields: Fields) {
   const deletedMs = fields.optionalCount("deletedMs");
+  const tried = fields.optionalObject("tried");
   const commit = fields.optionalObject("commit");
   const push = fields.optionalObject("push");
   const letGo = fields.optionalText("letGo");
   return {
     ...(deletedMs === undefined ? {} : { deletedMs }),
+    ...(tried === undefined ? {} : { tried: { atMs: tried.count("atMs"), forMs: tried.count("forMs") } }),
     ...(commit === undefined
       ? {}
       : { commit: { timeMs: commit.count("timeMs"), layer: commit.digest("layer") } }),

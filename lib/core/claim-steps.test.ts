@@ -167,6 +167,10 @@ describe("expandClaim()", () => {
 describe("deleteClaim()", () => {
   it("remembers the first time only", () => {
     expect(deleteClaim(deleteClaim(used, 5), 9).deletedMs).toBe(5);
+    const hour = 3_600_000;
+    const tries = [1e12, 1e12 + hour, 1e12 + 3 * hour, 1e11, 1e11 + 7];
+    const forMs = tries.reduce((record, ms) => deleteClaim(record, ms), used).tried?.forMs;
+    expect(forMs).toBe(2 * hour + 7);
   });
 });
 

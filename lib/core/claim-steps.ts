@@ -107,9 +107,22 @@ export function expandClaim(record: ClaimRecord, bytes: number): ClaimRecord {
   return { ...record, bytes, inodes };
 }
 
-/** The moment from which `push-deadline` counts; the first one stays. */
+/** The moment of the first such call stays. Each is a try, by which `push-deadline` counts. */
 export function deleteClaim(record: ClaimRecord, nowMs: number): ClaimRecord {
-  return record.deletedMs === undefined ? { ...record, deletedMs: nowMs } : record;
+  return {
+    ...record,
+    deletedMs: record.deletedMs ?? nowMs,
+    tried: { atMs: nowMs, forMs: triedForMs(record, nowMs) },
+  };
+}
+
+/** Longer than any caller backs off. What is longer was no trying: the node was off, or its clock was set. */
+const LONGEST_PAUSE_MS = 3_600_000;
+
+/** For how long the write-back was tried by now. */
+export function triedForMs({ tried }: ClaimRecord, nowMs: number): number {
+  if (tried === undefined) return 0;
+  return tried.forMs + Math.min(Math.max(0, nowMs - tried.atMs), LONGEST_PAUSE_MS);
 }
 
 /**

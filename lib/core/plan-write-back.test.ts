@@ -112,12 +112,23 @@ describe("planWriteBack()", () => {
 
   describe("after a failed flight", () => {
     const after = (ms: number, change: Partial<ClaimRecord["terms"]> = {}) =>
-      plan(terms(committed, change), { isChanged: true, failure, nowMs: (committed.deletedMs ?? 0) + ms });
+      plan(terms(tried(ms), change), { isChanged: true, failure, nowMs: 1.71e12 });
+    const tried = (forMs: number) => ({ ...committed, tried: { atMs: 1.71e12, forMs } });
 
     it("fails until the deadline, and loses nothing", () => {
       expect(after(0)).toEqual({ kind: "fail", failure });
       expect(after(86_399_999)).toEqual({ kind: "fail", failure });
       expect(plan(committed, { failure })).toEqual({ kind: "fail", failure });
+    });
+
+    it("counts no time for which nobody tried: the node was off, or its clock jumped", () => {
+      const nowMs = 1.71e12 + 10 * 365 * 86_400_000;
+      expect(plan(tried(0), { isChanged: true, failure, nowMs })).toEqual({ kind: "fail", failure });
+      expect(plan(tried(86_000_000), { isChanged: true, failure, nowMs: 0 })).toEqual({
+        kind: "fail",
+        failure,
+      });
+      expect(plan(tried(86_000_000), { isChanged: true, failure, nowMs })).toMatchObject({ isLoss: true });
     });
 
     it("tries no step again in the same call, commit and pack among them", () => {
@@ -140,7 +151,7 @@ describe("planWriteBack()", () => {
 
     it("never lets go where the policy is to keep, nor before anybody deleted it", () => {
       expect(after(1e12, { onPushFailure: "keep" })).toEqual({ kind: "fail", failure });
-      const { deletedMs: _, ...alive } = committed;
+      const { deletedMs: _, ...alive } = tried(1e12);
       expect(plan(alive, { failure, nowMs: 9e12 })).toEqual({ kind: "fail", failure });
     });
 

@@ -1,7 +1,7 @@
 // What becomes of a claim's changes when it is deleted: the next step to the registry's answer, or why they are let go.
 import { compareVersions, type Version } from "./cache-key.ts";
 import type { ClaimRecord } from "./claim-record.ts";
-import { noticeDown } from "./claim-steps.ts";
+import { noticeDown, triedForMs } from "./claim-steps.ts";
 import { Failure } from "./failure.ts";
 
 export type WriteBackSeen = {
@@ -74,11 +74,11 @@ function whyToLetGo(record: ClaimRecord, boot: string): string | undefined {
     : "how the last pod that used it ended is not known";
 }
 
-/** `push-deadline` counts from the first time the claim was to be deleted. */
-function mayDrop({ terms, deletedMs }: ClaimRecord, nowMs: number): boolean {
-  return (
-    terms.onPushFailure === "drop" && deletedMs !== undefined && nowMs - deletedMs >= terms.pushDeadlineMs
-  );
+/** `push-deadline` counts the time for which it was tried, since the claim was first to be deleted. */
+function mayDrop(record: ClaimRecord, nowMs: number): boolean {
+  const { terms, deletedMs } = record;
+  if (terms.onPushFailure !== "drop" || deletedMs === undefined) return false;
+  return triedForMs(record, nowMs) >= terms.pushDeadlineMs;
 }
 
 /** What the moving tag points at: nothing, a version, or something that others than Larder put there. */

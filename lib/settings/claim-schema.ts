@@ -88,7 +88,8 @@ export const claimParameters = z.strictObject({
     description: "`drop` lets go of the changes after `push-deadline`, `keep` never.",
   }),
   "push-deadline": terms["push-deadline"].prefault("24h").meta({
-    description: "How long a write-back is tried after the claim was deleted.",
+    description:
+      "How long a write-back is tried after the claim was deleted; of a pause, such as of a node that is off, an hour counts.",
   }),
   quota: z.enum(["auto", "required"]).default("auto").meta({
     description: "`required`: only on nodes where the size is a hard limit.",

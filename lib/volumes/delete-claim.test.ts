@@ -13,8 +13,9 @@ const cached = new Map([
   ["repository", "r.example/caches/${cache}"],
   ["cache", "m2"],
   ["when", "always"],
+  ["push-deadline", "1h"],
 ]);
-const DAY = 24 * 3_600_000;
+const HOUR = 3_600_000;
 type Deps = Awaited<ReturnType<ClaimNode["startClaims"]>>;
 
 async function use(deps: Deps, name: string): Promise<string> {
@@ -47,7 +48,7 @@ describe("deleteClaim()", () => {
     );
     const above = await use(deps, "above");
     expect(deps.claims.require(above).base).toMatchObject({ origin: "local" });
-    node.now += DAY;
+    node.now += HOUR;
     await expect(deleteClaim(deps, { volumeId: above, secrets: new Map() }, call)).rejects.toEqual(
       being("denied"),
     );

@@ -50,5 +50,6 @@ export const used: ClaimRecord = {
 export const committed: ClaimRecord = {
   ...used,
   deletedMs: 1.71e12,
+  tried: { atMs: 1.71e12, forMs: 0 },
   commit: { timeMs: 1.71e12, layer: digestOf("c") },
 };
