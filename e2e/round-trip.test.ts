@@ -25,7 +25,7 @@ const FILL = `
   echo a > o/a; echo b > o/deep/b; echo c > o/deep/er/c
   echo file > kind; echo t > turn/t; mkfifo pipe
   chown 12:34 d/one; chmod 4755 d/e/two; chmod 1777 empty
-  printf 'odd' > "$(printf 'n\\xff\\n=x')"; head -c 3000000 /dev/urandom > big
+  printf 'odd' > "$(printf 'n\\xff\\n=x')"; head -c 9000000 /dev/urandom > big
   truncate -s 20M sparse; printf mid | dd of=sparse bs=1 seek=9000000 conv=notrunc status=none
   echo s > d/set; chmod 6755 d/set; echo p > d/plug; echo t > d/tty
   mknod null c 1 3; mknod disk b 7 0; ${socketAt("plug")}

@@ -8,7 +8,7 @@ export function countEntries(tree: string): number {
   let count = 0;
   const look = (): Name[] => {
     const { names, directories } = descent.current.census();
-    count += names;
+    count += names.length;
     return directories;
   };
   const ahead = [look()];

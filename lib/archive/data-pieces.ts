@@ -21,7 +21,7 @@ export function findPieces(
   { size, blocks }: EntryStatus,
   most = MOST_PIECES,
 ): readonly Piece[] | undefined {
-  if (size - blocks * 512 < LEAST_SAVED) return undefined;
+  if (!mayBeSparse({ size, blocks })) return undefined;
   const gathered = new Gathered(most);
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   for (let at = nextData(fd, 0); at !== undefined && at < size; at = nextData(fd, at)) {
@@ -40,6 +40,11 @@ export function findPieces(
   const [offset, length] = pieces.at(-1) ?? [0, 0];
   // GNU tar learns from it that the file ends in a hole.
   return offset + length < size ? [...pieces, [size, 0]] : pieces;
+}
+
+/** Whether the file system leaves out so much of it that it is worth a look. */
+export function mayBeSparse({ size, blocks }: Pick<EntryStatus, "size" | "blocks">): boolean {
+  return size - blocks * 512 >= LEAST_SAVED;
 }
 
 /** Joined over wider gaps the more of them there are. */

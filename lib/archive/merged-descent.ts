@@ -52,9 +52,13 @@ export class MergedDescent implements Disposable {
 
   /** Sorted by their bytes. */
   list(): Name[] {
-    const names = this.#here.flatMap(({ current }) => current.list());
-    const only = this.#here.length > 1 ? [...new Set(names)] : names;
-    return only.filter((name) => this.find(name) !== undefined).sort();
+    const seen = this.#here.map(({ current }) => current.census());
+    const names = new Set(seen.flatMap((census) => census.names));
+    // Others than devices hide nothing.
+    const marks = new Set(seen.flatMap(({ devices }) => devices));
+    const isShown = (name: Name) =>
+      !name.startsWith(WHITEOUT) && (!marks.has(name) || this.find(name) !== undefined);
+    return [...names].filter(isShown).sort();
   }
 
   descend(name: Name): void {

@@ -1,13 +1,9 @@
 // One archive on its way into a file: hashed, compressed, and hashed again.
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import fs from "node:fs";
-import zlib from "node:zlib";
 import type { Digest } from "../core/digest.ts";
-import type { Compression } from "../core/layer-plan.ts";
 import { failureOf } from "../host/errno.ts";
-
-export type PackCompression = Exclude<Compression, "none">;
+import { type Compressing, openCompressing, type PackCompression } from "./compressing.ts";
 
 export type PackedPart = {
   readonly path: string;
@@ -18,20 +14,17 @@ export type PackedPart = {
   readonly diffSize: number;
 };
 
-const CHUNK_BYTES = 1 << 20;
-/** So that one chunk is compressed, on a thread of libuv's, while the next is read here. */
-const AHEAD_BYTES = 2 * CHUNK_BYTES;
-const ZSTD_LEVEL = 3;
-const GZIP_LEVEL = 6;
+/** So that some are compressed while others are read here, although not all that is read is to be compressed. */
+const MOST_AHEAD = 4;
 
 /** Failures of its methods: full, unavailable. What was written by then is the caller's to remove. */
 export class PackingPart implements Disposable {
   readonly #path: string;
   readonly #fd: number;
-  readonly #engine: zlib.Gzip | zlib.ZstdCompress;
+  readonly #engine: Compressing;
   readonly #plain = createHash("sha256");
   readonly #packed = createHash("sha256");
-  readonly #pumping: Promise<void>;
+  readonly #ahead: Array<Promise<void>> = [];
   #plainBytes = 0;
   #packedBytes = 0;
 
@@ -39,27 +32,27 @@ export class PackingPart implements Disposable {
   constructor(path: string, compression: PackCompression) {
     this.#path = path;
     this.#fd = fs.openSync(path, "wx", 0o600);
-    this.#engine = open(compression);
-    this.#pumping = this.#pump();
-    // Awaited with the last byte; until then a write learns of it.
-    this.#pumping.catch((error: Error) => this.#engine.destroy(error));
+    this.#engine = openCompressing(compression, (packed) => this.#store(packed));
   }
 
   get bytes(): number {
     return this.#plainBytes;
   }
 
-  /** Resolves when more may be written; `bytes` are then the part's. */
-  async write(bytes: Buffer): Promise<void> {
+  /** Resolves when more may be written; `bytes` are the part's until `spent` is called. */
+  async write(bytes: Buffer, spent: () => void): Promise<void> {
     this.#plain.update(bytes);
     this.#plainBytes += bytes.length;
-    const takesMore = this.#engine.write(bytes) && !this.#engine.destroyed;
-    if (!takesMore) await Promise.race([once(this.#engine, "drain"), this.#pumping]);
+    const taken = this.#engine.take(bytes).then(spent);
+    // Awaited in its turn.
+    taken.catch(() => undefined);
+    this.#ahead.push(taken);
+    if (this.#ahead.length >= MOST_AHEAD) await this.#ahead.shift();
   }
 
   async close(): Promise<PackedPart> {
-    this.#engine.end();
-    await this.#pumping;
+    await Promise.all(this.#ahead);
+    await this.#engine.end();
     return {
       path: this.#path,
       digest: `sha256:${this.#packed.digest("hex")}` as Digest,
@@ -70,34 +63,17 @@ export class PackingPart implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#engine.destroy();
+    this.#engine[Symbol.dispose]();
     fs.closeSync(this.#fd);
   }
 
-  async #pump(): Promise<void> {
-    for await (const chunk of this.#engine) {
-      const bytes = chunk as Buffer;
-      this.#packed.update(bytes);
-      this.#packedBytes += bytes.length;
-      this.#store(bytes);
-    }
-  }
-
-  #store(bytes: Buffer): void {
+  #store(packed: Buffer): void {
+    this.#packed.update(packed);
+    this.#packedBytes += packed.length;
     try {
-      for (let done = 0; done < bytes.length; ) done += fs.writeSync(this.#fd, bytes, done);
+      for (let done = 0; done < packed.length; ) done += fs.writeSync(this.#fd, packed, done);
     } catch (error) {
       throw failureOf(error, `Cannot write the archive "${this.#path}"`);
     }
   }
-}
-
-/** Neither writes when or by whom it was compressed. */
-function open(compression: PackCompression): zlib.Gzip | zlib.ZstdCompress {
-  const options = { chunkSize: CHUNK_BYTES, writableHighWaterMark: AHEAD_BYTES };
-  if (compression === "gzip") return zlib.createGzip({ ...options, level: GZIP_LEVEL });
-  return zlib.createZstdCompress({
-    ...options,
-    params: { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
-  });
 }

@@ -1,8 +1,9 @@
 // The archives that a pack becomes: one, or several where one would be too large to be uploaded at once.
 import path from "node:path";
 import { Failure } from "../core/failure.ts";
+import type { PackCompression } from "./compressing.ts";
 import type { PackTally } from "./pack-progress.ts";
-import { type PackCompression, type PackedPart, PackingPart } from "./packed-part.ts";
+import { type PackedPart, PackingPart } from "./packed-part.ts";
 import { readFully } from "./same-bytes.ts";
 import { paddingOf } from "./tar-format.ts";
 
@@ -14,7 +15,8 @@ export type PackOutput = {
   readonly layerMax: number;
 };
 
-const CHUNK_BYTES = 1 << 20;
+/** What is compressed at a time. More finds a little more that was there before, and takes a little longer. */
+const CHUNK_BYTES = 4 << 20;
 /** What readers want after the last entry. */
 const END_BYTES = 1024;
 
@@ -24,7 +26,9 @@ export class PackedParts implements Disposable {
   readonly #closed: PackedPart[] = [];
   #part: PackingPart | undefined;
   // Whole chunks only reach the compressor, so that what it makes of them does not depend on how they came.
-  #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Those that were compressed: memory that is new costs more than what is written to it. */
+  readonly #spent: Array<Buffer<ArrayBuffer>> = [];
   #used = 0;
   #hasEntry = false;
 
@@ -89,10 +93,11 @@ export class PackedParts implements Disposable {
   }
 
   async #flush(): Promise<void> {
-    const bytes = this.#chunk.subarray(0, this.#used);
-    this.#chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    const chunk = this.#chunk;
+    const bytes = chunk.subarray(0, this.#used);
     this.#used = 0;
-    await this.#part?.write(bytes);
+    await this.#part?.write(bytes, () => this.#spent.push(chunk));
+    this.#chunk = this.#spent.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
     this.#tally.store(bytes.length);
   }
 

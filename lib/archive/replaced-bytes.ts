@@ -1,6 +1,6 @@
 // Counts the files that a change takes away from what its base shows, by their sizes.
 import fs from "node:fs";
-import { findPieces } from "./data-pieces.ts";
+import { findPieces, mayBeSparse } from "./data-pieces.ts";
 import type { MergedDescent, Shown } from "./merged-descent.ts";
 
 /** A file with several names counts once this change takes all of them away. */
@@ -42,6 +42,7 @@ export class ReplacedBytes {
 }
 
 function storedBytes({ directory, name, status }: Shown): number {
+  if (!mayBeSparse(status)) return status.size;
   const fd = directory.openFile(name);
   try {
     const pieces = findPieces(fd, status);

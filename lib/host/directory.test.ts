@@ -83,15 +83,18 @@ describe("Directory", () => {
     expect(() => directory.find("x".repeat(300))).toThrow("ENAMETOOLONG");
   });
 
-  it("census() counts what is in it, and names its directories byte for byte", () => {
+  it("census() names what is in it byte for byte, and which of that are directories and devices", () => {
     const names = ["file", "\u00e9", "\u00ff\u00fe"];
     using directory = Directory.open(top);
     fs.closeSync(directory.createFile("file", 0o600));
     for (const name of names.slice(1)) directory.makeDirectory(name, 0o700);
     directory.makeSymlink("link", "file");
-    const { names: count, directories } = directory.census();
-    expect(count).toBe(4);
-    expect(directories.sort()).toEqual(names.slice(1).sort());
+    directory.makeNode("n\u00f6", "character", { major: 0, minor: 0 });
+    directory.makeNode("pipe", "fifo", { major: 0, minor: 0 });
+    const seen = directory.census();
+    expect(seen.names.sort()).toEqual(directory.list().sort());
+    expect(seen.directories.sort()).toEqual(names.slice(1).sort());
+    expect(seen.devices).toEqual(["n\u00f6"]);
   });
 
   it("setOwner(), setTime() and readLink() act on a symlink itself", () => {

@@ -123,11 +123,12 @@ export class Directory implements Disposable {
     return fs.readdirSync(`/proc/self/fd/${this.fd}`, { encoding: "latin1" });
   }
 
-  /** How many entries are in it, and which of them are directories. */
-  census(): { readonly names: number; readonly directories: Name[] } {
+  /** What is in it, in no order, and which of that are directories and character devices: without asking for each. */
+  census(): { readonly names: Name[]; readonly directories: Name[]; readonly devices: Name[] } {
     const found = fs.readdirSync(`/proc/self/fd/${this.fd}`, { encoding: "latin1", withFileTypes: true });
     const directories = found.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-    return { names: found.length, directories };
+    const devices = found.filter((entry) => entry.isCharacterDevice()).map(({ name }) => name);
+    return { names: found.map(({ name }) => name), directories, devices };
   }
 
   /** A descriptor to write a file that was not there. */
