@@ -104,19 +104,23 @@ export class LayerStore {
   }
 
   async #syncOnce(): Promise<void> {
-    const { files, layout, onStep } = this.#deps;
+    const { files, layout, inventory, onStep } = this.#deps;
     if (this.#unsynced.size === 0) return;
     const ids = this.#unsynced;
     this.#unsynced = new Set();
     try {
       await files.syncFilesystem(layout.root);
+      await onStep("synced");
+      for (const id of ids) {
+        // Not durable: should a power loss bring the mark back, the Layer is merely pulled again.
+        await this.#amend(id, false, toSynced);
+        ids.delete(id);
+      }
     } catch (error) {
-      for (const id of ids) this.#unsynced.add(id);
+      // The next pass has them still, but for what was removed meanwhile.
+      for (const id of ids) if (inventory.layers.has(id)) this.#unsynced.add(id);
       throw error;
     }
-    await onStep("synced");
-    // Not durable: should a power loss bring the mark back, the Layer is merely pulled again.
-    for (const id of ids) await this.#amend(id, false, toSynced);
   }
 
   async #amend(id: Digest, durable: boolean, change: (layer: Layer) => Layer): Promise<void> {

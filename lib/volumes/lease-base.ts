@@ -14,7 +14,7 @@ import { accessesFor } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import type { LayerUse } from "./layer-use.ts";
 import type { LetIn } from "./let-in.ts";
-import { finishTrims } from "./trim-claim.ts";
+import { finishTrims, refuseHalfTrimmed } from "./trim-claim.ts";
 
 export type FindDeps = ClaimDeps & {
   /** All tags of a repository; none where it does not exist. */
@@ -116,14 +116,9 @@ async function leaseOwn(
   { signal, record: { volumeId } }: Search,
   ids: readonly Digest[],
 ): Promise<Leased | Failure> {
-  const { trees, use } = deps;
-  try {
-    await finishTrims(deps, ids, "hasty");
-  } catch (error) {
-    if (isFailure(error)) return error;
-    throw error;
-  }
-  const start = await use.start(ids);
+  const { trees } = deps;
+  const start = await startFrom(deps, ids);
+  if (start instanceof Failure) return start;
   if (signal.aborted) start[Symbol.dispose]();
   signal.throwIfAborted();
   // No wait from here on: the next call for the volume holds them under the same name.
@@ -140,4 +135,20 @@ async function leaseOwn(
     "unavailable",
     "Cannot start from a head of this node: its layers are gone; start again",
   );
+}
+
+/** Nobody trims these Layers until it is disposed of, and none is half trimmed; else why not. */
+async function startFrom(deps: FindDeps, ids: readonly Digest[]): Promise<Disposable | Failure> {
+  let start: Disposable | undefined;
+  try {
+    await finishTrims(deps, ids, "hasty");
+    start = await deps.use.start(ids);
+    // One that began since then may have failed.
+    refuseHalfTrimmed(deps, ids);
+    return start;
+  } catch (error) {
+    start?.[Symbol.dispose]();
+    if (isFailure(error)) return error;
+    throw error;
+  }
 }

@@ -5,6 +5,7 @@ import { areTrimsSealed, sealTrims, unsealTrims } from "../archive/trim-journal.
 import type { Trimmer } from "../archive/trimmer.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
+import { Failure } from "../core/failure.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { placesOf } from "./claim-disk.ts";
 import type { LayerUse } from "./layer-use.ts";
@@ -43,7 +44,7 @@ export async function beginTrim(
 
 /**
  * None of these Layers is half trimmed when it resolves: in that state lists of an opaque directory may lead nowhere.
- * In haste what nobody sees is left undone.
+ * In haste what nobody sees is left undone. Failures: those of trimming; `unavailable` where it cannot be ended now.
  */
 export async function finishTrims(
   deps: TrimDeps,
@@ -57,6 +58,22 @@ export async function finishTrims(
     const trimming = apply(deps, record, { isBegun: true });
     if (pace === "hasty") deps.use.hasten(layer);
     await trimming;
+    refuseHalfTrimmed(deps, [layer]);
+  }
+}
+
+/** Throws `unavailable` where one of these Layers, which nobody trims now, is half trimmed: what trimmed it failed. */
+export function refuseHalfTrimmed(
+  { claims, root }: Pick<TrimDeps, "claims" | "root">,
+  layers: readonly Digest[],
+): void {
+  for (const record of claims.all.values()) {
+    const layer = record.commit?.layer;
+    if (layer === undefined || !layers.includes(layer) || !areTrimsSealed(packedOf(root, record))) continue;
+    throw new Failure(
+      "unavailable",
+      `Cannot use what the volume "${record.volumeId}" wrote: taking out of it what its base has did not come to an end; try again`,
+    );
   }
 }
 

@@ -22,7 +22,7 @@ import { digestOf, hexOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import { readPolicy } from "./claim-room.ts";
 import { contentOf, listOf, RealClaim } from "./testing/real-claim.ts";
-import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
+import { type RealDeps, RealNode, type RealNodeOptions, Stopped } from "./testing/real-node.ts";
 import { packedOf } from "./trim-claim.ts";
 import { openWriteBack } from "./write-back.ts";
 
@@ -806,6 +806,67 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(await tags()).toHaveLength(3);
     expect(listOf(await next.show())).toEqual(["deep", "deep/er", "deep/er/big", "gone", "run", "small"]);
     gate.resolve();
+  });
+
+  it("starts no claim from what a trimming left half done that failed while the claim waited for it", async () => {
+    const node = newNode();
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    node.stopAt = "begun";
+    await expect(claim.delete()).rejects.toThrow(Stopped);
+    node.stopAt = undefined;
+    const { record } = claim;
+    const journal = packedOf(node.root, record);
+    const broken = new Failure("unavailable", "Cannot trim: EIO, the disk");
+    const trimming = deps.use.trim(
+      record.commit?.layer ?? digestOf(""),
+      () => false,
+      async (haste) => {
+        await new Promise<void>((resolve) => haste.addEventListener("abort", () => resolve()));
+        await sealTrims(journal);
+        throw broken;
+      },
+    );
+    const failed = expect(trimming).rejects.toBe(broken);
+    // It hastens that, is told of no end, and brings it about itself when it looks again.
+    const next = await begin(node, deps, "three");
+    await failed;
+    expect(next.record.base).toMatchObject({ origin: "local", isTainted: false });
+    expect(areTrimsSealed(journal)).toBe(false);
+    expect(listOf(await next.show())).toContain("small");
+  });
+
+  it("tags nothing that a trimming left half done, and goes on with it in the next call", async () => {
+    const broken = new Failure("unavailable", "Cannot trim: EIO, the disk");
+    let isBroken = false;
+    const trimBy: RealNodeOptions["trimBy"] = (real) => ({
+      ...real,
+      trim: async (job, when) => {
+        if (isBroken) throw broken;
+        return await real.trim(job, when);
+      },
+    });
+    const node = newNode({ trimBy });
+    const deps = await node.start();
+    await round(node, deps, "one", fillFirst);
+    const claim = await begin(node, deps, "two");
+    fillFirst(claim.upper);
+    writeFileSync(path.join(claim.upper, "small"), "small");
+    await claim.unstage();
+    isBroken = true;
+    for (let calls = 0; calls < 2; calls++) {
+      await expect(claim.delete()).rejects.toBe(broken);
+      expect(areTrimsSealed(packedOf(node.root, claim.record))).toBe(true);
+      expect(await tags()).toHaveLength(2);
+    }
+    isBroken = false;
+    const [content = ""] = deps.trees.contents(claim.record.commit ? [claim.record.commit.layer] : []) ?? [];
+    await claim.delete();
+    expect(listOf(content)).toEqual(["small"]);
+    expect(await tags()).toHaveLength(3);
   });
 
   it("tells how far packing is, in entries and bytes", async () => {

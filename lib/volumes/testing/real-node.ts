@@ -42,6 +42,8 @@ export type RealNodeOptions = {
   readonly layerMax?: number;
   /** Waited for before each trimming, unless that is hastened. */
   readonly beforeTrim?: Promise<void>;
+  /** What is to trim, given what really does. */
+  readonly trimBy?: (real: Trimmer) => Trimmer;
 };
 
 /** Who brings a password may have what it opens. */
@@ -148,8 +150,8 @@ export class RealNode implements AsyncDisposable {
   }
 
   #openTrimmer(): Trimmer {
-    const trimmer = this.#run.use(openTrimmer());
-    const { beforeTrim } = this.#options;
+    const { beforeTrim, trimBy = (real) => real } = this.#options;
+    const trimmer = trimBy(this.#run.use(openTrimmer()));
     if (beforeTrim === undefined) return trimmer;
     return {
       ...trimmer,
