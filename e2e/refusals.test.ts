@@ -1,5 +1,4 @@
 // Whatever is wrong is refused in words that help, nothing of it stays, and the next good request works.
-import { createHash } from "node:crypto";
 import { symlink as makeSymlink, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
@@ -7,19 +6,22 @@ import { execa } from "execa";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Misbehaviour } from "../testing/faults.ts";
 import { openRegistryDouble, type RegistryDouble } from "../testing/registry-double.ts";
-import { directory, entry, file, hardlink, pax, symlink, tar } from "../testing/tar-bytes.ts";
+import { directory, entry, file, hardlink, longName, pax, symlink, tar } from "../testing/tar-bytes.ts";
 import { directoryPart, INDEX, putFiles, putImage, putParts, unique } from "./artifact.ts";
 import { contentsOf } from "./contents.ts";
+import { Door, sha256, type Told } from "./door.ts";
 import { mountsAt } from "./mounts.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
-import { kept, nothingLeft, type Refusal, refusalInTime, refusalOf } from "./remains.ts";
+import { kept, nothingLeft, refusalOf } from "./remains.ts";
 import { type PodRequest, podVolume } from "./volume.ts";
 
 let registry: RegistryDouble;
 let plugin: Plugin;
+let door: Door;
 beforeAll(async () => {
   registry = await openRegistryDouble();
   plugin = await openPlugin({ settings: { store: { high: "64Mi", low: "32Mi" } } });
+  door = new Door({ plugin, registry });
 });
 afterAll(async () => {
   await plugin[Symbol.asyncDispose]();
@@ -31,29 +33,6 @@ afterEach(() => {
 
 const named = (digest: string) => `${registry.host}/a/b@${digest}`;
 
-/** Publishes, which must be refused, and checks that nothing of the volume is left. */
-async function refused(
-  attributes: Readonly<Record<string, string>>,
-  more: Partial<PodRequest> & {
-    readonly deadlineMs?: number;
-    readonly besides?: readonly string[];
-    /** It needs room, so that others' Trees may go. */
-    readonly collects?: boolean;
-  } = {},
-): Promise<Refusal> {
-  const volume = await podVolume(plugin, { attributes, ...more });
-  const layers = await kept(plugin, "layers");
-  const trees = await kept(plugin, "trees");
-  const { deadlineMs = 60_000 } = more;
-  const refusal = await refusalInTime(volume, deadlineMs);
-  if (more.target === undefined) await expect(stat(volume.target)).rejects.toThrow("ENOENT");
-  await nothingLeft(plugin, more.besides);
-  const collected = (names: readonly string[]) => (more.collects === true ? expect.any(Array) : names);
-  expect(await kept(plugin, "trees")).toEqual(collected(trees));
-  if (more.besides === undefined) expect(await kept(plugin, "layers")).toEqual(collected(layers));
-  return refusal;
-}
-
 /** Publishes, shows the content, and takes it down again. */
 async function contentOf(attributes: Readonly<Record<string, string>>, more: Partial<PodRequest> = {}) {
   const volume = await podVolume(plugin, { attributes, ...more });
@@ -63,28 +42,31 @@ async function contentOf(attributes: Readonly<Record<string, string>>, more: Par
   return found;
 }
 
-const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+const of = (digest: string) => ({ attributes: { reference: named(digest) } });
 
 describe("publish with attributes that are wrong", () => {
   const reference = "r.example/a:v1";
   it.each([
-    [{ reference: "https://r.example/a" }, "https://r.example/a", "write host/repository:tag"],
-    [{ reference: "R.example/UPPER" }, "UPPER", "is not a repository name"],
-    [{ reference: `r.example/a@sha256:${"0".repeat(63)}` }, "sha256:000", "64 lower-case"],
+    [{ reference: "https://r.example/a" }, '"https://r.example/a"', "write host/repository:tag"],
+    [{ reference: "R.example/UPPER" }, '"UPPER" is not a repository name', "write host/repository:tag"],
+    [{ reference: `r.example/a@sha256:${"0".repeat(63)}` }, `"sha256:${"0".repeat(63)}"`, "64 lower-case"],
     [{ refrence: reference }, '"refrence" is unknown', 'the nearest is "reference"'],
-    [{}, "reference is missing", ""],
-    [{ reference, "oras.artifact.reference": "r.example/b" }, "contradict", "leave one of them out"],
-    [{ reference, platform: "linux" }, '"linux"', ""],
+    [{}, "reference is missing", "Cannot use the volume's attributes"],
+    [
+      { reference, "oras.artifact.reference": "r.example/b" },
+      '"reference" and "oras.artifact.reference" contradict',
+      "leave one of them out",
+    ],
+    [{ reference, "pull-policy": "Never", "oras.options.pullalways": "true" }, "contradict", "leave one"],
+    [{ reference, "pull-policy": "often" }, 'pull-policy "often" is refused', "Always"],
+    [{ reference, platform: "linux" }, '"linux"', "such as linux/arm64"],
     [{ reference, size: "2Gi" }, '"size"', 'set writable to "true"'],
     [{ reference, "plain-http": "true" }, "r.example", "allowPlainHttp"],
     [{ reference, insecure: "true" }, "r.example", "allowInsecure"],
   ] as ReadonlyArray<readonly [Record<string, string>, string, string]>)(
     "%j names the value and the remedy",
     async (attributes, value, remedy) => {
-      const { code, message } = await refused(attributes);
-      expect(code).toBe("INVALID_ARGUMENT");
-      expect(message).toContain(value);
-      expect(message).toContain(remedy);
+      await door.refuses({ attributes }, ["INVALID_ARGUMENT", value, remedy]);
     },
   );
 });
@@ -99,13 +81,8 @@ describe("publish from a registry that refuses", () => {
     const content = unique();
     const { digest } = putFiles(registry, { a: content });
     registry.spoil(digest, { kind: "status", status }, 2);
-    const refusal = await refused({ reference: named(digest) });
-    expect(refusal.code).toBe(code);
-    expect(refusal.message).toContain(digest);
-    expect(refusal.message).toContain(String(status));
-    expect(refusal.message).toContain(remedy);
-    registry.mend();
-    expect(await contentOf({ reference: named(digest) })).toEqual({ a: sha256(content) });
+    const told: Told = [code, `Cannot use ${named(digest)}`, `answered ${status}`, remedy];
+    await door.refuses(of(digest), told, { cured: { shows: { a: sha256(content) } } });
   });
 
   it("tells of one blob of many that is missing, and goes on from the others", async () => {
@@ -113,17 +90,16 @@ describe("publish from a registry that refuses", () => {
     const { digest, blobs } = putFiles(registry, files);
     const missing = blobs[13] ?? "";
     registry.spoil(missing, { kind: "status", status: 404 }, 9);
-    const { code, message } = await refused({ reference: named(digest) }, { besides: ["partials"] });
-    expect([code, message]).toEqual(["NOT_FOUND", expect.stringContaining(missing)]);
-    registry.mend();
-    expect(Object.keys(await contentOf({ reference: named(digest) }))).toHaveLength(20);
-    await nothingLeft(plugin);
+    const told: Told = ["NOT_FOUND", `the blob ${missing}`, "answered 404", "check the name"];
+    const shows = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)]));
+    await door.refuses(of(digest), told, { besides: ["partials"], cured: { shows } });
     for (const blob of blobs.filter((other) => other !== missing))
       expect(registry.bytesSent(blob as never), blob).toBe(5_000);
   });
 
   it.each([
     ["a 429 with Retry-After", { kind: "status", status: 429, headers: { "retry-after": "1" } }],
+    ["a 429 without", { kind: "status", status: 429 }],
     ["a 500", { kind: "status", status: 500 }],
     ["a 503", { kind: "status", status: 503 }],
     ["a connection that is cut at once", { kind: "cut", after: 0 }],
@@ -136,50 +112,103 @@ describe("publish from a registry that refuses", () => {
     await nothingLeft(plugin);
   });
 
-  it("says what ails the registry when the call's time is over, and works when it is well", async () => {
-    const content = unique();
-    const { digest } = putFiles(registry, { a: content });
-    registry.spoil(digest, { kind: "status", status: 500 }, 1_000);
-    const { code, message } = await refused({ reference: named(digest) }, { deadlineMs: 5_000 });
-    expect(code).toBe("UNAVAILABLE");
-    expect(message).toContain("the registry answered 500");
-    registry.mend();
-    expect(await contentOf({ reference: named(digest) })).toEqual({ a: sha256(content) });
+  it.each([
+    ["500", { kind: "status", status: 500 }, "answered 500", "tell the registry's administrator"],
+    ["503", { kind: "status", status: 503 }, "answered 503", "tell the registry's administrator"],
+    ["429", { kind: "status", status: 429 }, "answered 429", "a mirror may raise it"],
+    [
+      "429 for an hour",
+      { kind: "status", status: 429, headers: { "retry-after": "3600" } },
+      "answered 429",
+      "a mirror may raise it",
+    ],
+  ] as ReadonlyArray<readonly [string, Misbehaviour, string, string]>)(
+    "says what ails it (%s) when the call's time is over, and works when it is well",
+    async (_, fault, what, remedy) => {
+      const content = unique();
+      const { digest } = putFiles(registry, { a: content });
+      registry.spoil(digest, fault, 1_000);
+      const told: Told = ["UNAVAILABLE", named(digest), what, remedy];
+      const asked = { ...of(digest), deadlineMs: 3_000 };
+      await door.refuses(asked, told, { cured: { shows: { a: sha256(content) } } });
+    },
+  );
+
+  it("says of a registry that is not there that nothing listens", async () => {
+    const gone = await openRegistryDouble();
+    const reference = `${gone.host}/a/b:v1`;
+    await gone[Symbol.asyncDispose]();
+    const told: Told = ["UNAVAILABLE", reference, "refused the connection", "check that it runs and listens"];
+    await door.refuses({ attributes: { reference }, deadlineMs: 1_500 }, told);
   });
 
   it("says that it asks when the registry hangs, in time for the caller", async () => {
-    const { digest } = putFiles(registry, { a: unique() });
+    const content = unique();
+    const { digest } = putFiles(registry, { a: content });
     registry.spoil(digest, { kind: "hang" }, 1_000);
-    const { code, message } = await refused({ reference: named(digest) }, { deadlineMs: 1_500 });
-    expect(code).toBe("ABORTED");
-    expect(message).toContain("asking the registry");
-    registry.mend();
-    expect(Object.keys(await contentOf({ reference: named(digest) }))).toEqual(["a"]);
+    const told: Told = ["ABORTED", `Pulling ${named(digest)}`, "asking the registry"];
+    const asked = { ...of(digest), deadlineMs: 1_500 };
+    await door.refuses(asked, told, { cured: { shows: { a: sha256(content) } } });
   });
 });
 
 describe("publish of bytes that are not what was promised", () => {
   it.each([
-    ["wrong bytes", { kind: "wrong-bytes" }, "DATA_LOSS"],
-    ["no bytes at all", { kind: "length", by: -10_000, told: true }, "DATA_LOSS"],
-    ["too few, found out at the end", { kind: "length", by: -1, told: false }, "DATA_LOSS"],
-    ["too many", { kind: "length", by: 1, told: false }, "DATA_LOSS"],
-    ["another range", { kind: "other-range", by: 7 }, "DATA_LOSS"],
-    ["another size", { kind: "other-size", by: 7 }, "DATA_LOSS"],
-    ["no HTTP", { kind: "not-http" }, "UNAVAILABLE"],
-  ] as ReadonlyArray<readonly [string, Misbehaviour, string]>)(
+    ["wrong bytes", { kind: "wrong-bytes" }, "DATA_LOSS", /have the digest sha256:/, "downloaded again"],
+    [
+      "no bytes at all",
+      { kind: "length", by: -10_000, told: true },
+      "DATA_LOSS",
+      "promises 0 bytes where 10000 were due",
+      "push the artifact again",
+    ],
+    [
+      "too few, found out at the end",
+      { kind: "length", by: -1, told: false },
+      "DATA_LOSS",
+      "fewer than the 10000 bytes",
+      "push the artifact again",
+    ],
+    [
+      "too many",
+      { kind: "length", by: 1, told: false },
+      "DATA_LOSS",
+      "more than the 10000 bytes",
+      "push the artifact again",
+    ],
+    [
+      "another range",
+      { kind: "other-range", by: 7 },
+      "DATA_LOSS",
+      '"bytes 7-10006/10000" to a request for 0-9999',
+      "push the artifact again",
+    ],
+    [
+      "another size",
+      { kind: "other-size", by: 7 },
+      "DATA_LOSS",
+      "holds 10007 bytes where the manifest says 10000",
+      "push the artifact again",
+    ],
+    ["no HTTP", { kind: "not-http" }, "UNAVAILABLE", "what is not HTTP", '"plainHttp"'],
+  ] as ReadonlyArray<readonly [string, Misbehaviour, string, string | RegExp, string]>)(
     "refuses %s, keeps none of them, and takes the right ones",
-    async (_, fault, code) => {
+    async (_, fault, code, what, remedy) => {
       const content = unique(10_000);
       const { digest, blobs } = putFiles(registry, { a: content });
       registry.spoil(blobs[0] ?? "", fault, 1_000);
-      const refusal = await refused({ reference: named(digest) }, { deadlineMs: 100_000 });
-      expect(refusal.message).toContain(blobs[0]);
-      expect(refusal.code).toBe(code);
-      registry.mend();
-      expect(await contentOf({ reference: named(digest) })).toEqual({ a: sha256(content) });
+      const told: Told = [code, blobs[0] ?? "", what, remedy];
+      await door.refuses(of(digest), told, { cured: { shows: { a: sha256(content) } } });
     },
   );
+
+  it("takes a 200 and everything where it asked for ranges", async () => {
+    const content = unique(3 * 2 ** 20);
+    const { digest, blobs } = putFiles(registry, { a: content });
+    registry.spoil(blobs[0] ?? "", { kind: "whole" }, 1_000);
+    await door.shows(of(digest), { a: sha256(content) });
+    await nothingLeft(plugin);
+  });
 
   it("goes on where a connection was cut, at any byte", async () => {
     const content = unique(3 * 2 ** 20 + 11);
@@ -195,35 +224,40 @@ describe("publish of bytes that are not what was promised", () => {
     const lie = registry.manifest(JSON.stringify({ schemaVersion: 2 }), {
       as: digest.replace(/.$/, (last) => (last === "0" ? "1" : "0")) as never,
     });
-    const { code, message } = await refused({ reference: named(lie) });
-    expect([code, message]).toEqual(["DATA_LOSS", expect.stringContaining(lie)]);
+    const told: Told = ["DATA_LOSS", named(lie), "a manifest of another digest", "push the artifact again"];
+    await door.refuses(of(lie), told);
   });
 
   it("refuses a manifest of 40 MiB", async () => {
     const digest = registry.manifest(Buffer.alloc(40 * 2 ** 20, " "));
-    const { code, message } = await refused({ reference: named(digest) });
-    expect(code).toBe("INVALID_ARGUMENT");
-    expect(message).toMatch(/32 ?MiB|33554432/);
+    await door.refuses(of(digest), ["INVALID_ARGUMENT", "40 MiB", "32 MiB is the most", "in smaller parts"]);
   });
 
-  it("refuses indexes nested beyond reason, and one that leads back to itself", async () => {
-    const platform = { os: "linux", architecture: "amd64" };
-    const wrap = (digest: string, as?: string) =>
-      registry.manifest(
-        JSON.stringify({
-          schemaVersion: 2,
-          mediaType: INDEX,
-          manifests: [{ mediaType: INDEX, digest, size: 300, platform }],
-        }),
-        { mediaType: INDEX, ...(as === undefined ? {} : { as: as as never }) },
-      );
+  const indexOf = (digest: string, as?: string) =>
+    registry.manifest(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: INDEX,
+        manifests: [
+          { mediaType: INDEX, digest, size: 300, platform: { os: "linux", architecture: "amd64" } },
+        ],
+      }),
+      { mediaType: INDEX, ...(as === undefined ? {} : { as: as as never }) },
+    );
+
+  it("refuses indexes nested beyond reason", async () => {
     let { digest } = putFiles(registry, { a: unique() });
-    for (let depth = 0; depth < 6; depth++) digest = wrap(digest);
-    const deep = await refused({ reference: named(digest) });
-    expect([deep.code, deep.message]).toEqual(["INVALID_ARGUMENT", expect.stringContaining("nested")]);
-    const self = `sha256:${"ab".repeat(32)}`;
-    wrap(self, self);
-    expect((await refused({ reference: named(self) })).code).toBe("DATA_LOSS");
+    for (let depth = 0; depth < 6; depth++) digest = indexOf(digest);
+    await door.refuses(of(digest), ["INVALID_ARGUMENT", digest, "nested", "name the digest"]);
+  });
+
+  it("refuses indexes in a circle, which no digest can be true of", async () => {
+    const [one, other] = [`sha256:${"ab".repeat(32)}`, `sha256:${"cd".repeat(32)}`];
+    indexOf(other, one);
+    indexOf(one, other);
+    const self = indexOf(one);
+    const told: Told = ["DATA_LOSS", one, "a manifest of another digest", "push the artifact again"];
+    for (const digest of [one, self]) await door.refuses(of(digest), told);
   });
 
   it("refuses Docker's schema 1 by name", async () => {
@@ -231,46 +265,101 @@ describe("publish of bytes that are not what was promised", () => {
     const digest = registry.manifest(JSON.stringify({ schemaVersion: 1, name: "a/b", fsLayers: [] }), {
       mediaType,
     });
-    const { code, message } = await refused({ reference: named(digest) });
-    expect([code, message]).toEqual(["INVALID_ARGUMENT", expect.stringMatching(/schema ?(version )?1/i)]);
+    const told: Told = ["INVALID_ARGUMENT", digest, "Docker schema 1", "push the artifact again"];
+    await door.refuses(of(digest), told);
   });
 });
 
 describe("publish of a hostile archive", () => {
-  const outside = "/tmp/larder-e2e-was-here";
-  const up = "../".repeat(30);
+  const outside = "/tmp/larder-was-here";
+  const up = "../".repeat(20);
+  const onlyImages = "a device node or a fifo, which only images may hold; pack it without";
+  const part = (name: string) => JSON.stringify(name);
   it.each([
-    ["..", tar(file(`d/${up}tmp/larder-e2e-was-here`, "x"))],
-    ["an absolute name", tar(file(outside, "x"))],
-    ["a name outside its title", tar(file("elsewhere/x", "x"))],
-    ["a symlink to go through", tar(symlink("d/out", "/tmp"), file("d/out/larder-e2e-was-here", "x"))],
-    ["a hardlink to the node's own", tar(hardlink("d/passwd", "/etc/passwd"))],
-    ["a hardlink through a symlink", tar(symlink("d/etc", "/etc"), hardlink("d/p", "d/etc/passwd"))],
-    ["the device 0:0", tar(entry({ name: "d/null", type: "3", device: [0, 0] }))],
-    ["a block device", tar(entry({ name: "d/disk", type: "4", device: [8, 0] }))],
-    ["a negative size", tar(entry({ name: "d/x", size: -1 }))],
-    ["a size beyond everything", tar(entry({ name: "d/x", size: 2n ** 60n }))],
-    ["a wrong checksum", tar(entry({ name: "d/x", data: "x", checksum: 1 }))],
-    ["a name with NUL", tar(pax([["path", "d/a\0b"]]), file("d/x", "x"))],
-  ] as ReadonlyArray<readonly [string, Buffer]>)(
-    "with %s writes nothing anywhere else",
-    async (_, archive) => {
+    [
+      "..",
+      tar(file(`d/${up}tmp/larder-was-here`, "x")),
+      part(`d/${up}tmp/larder-was-here`),
+      '".." in its name; pack it without',
+    ],
+    [
+      "an absolute name",
+      tar(file(outside, "x")),
+      part(outside),
+      "an absolute name; pack it with relative names",
+    ],
+    [
+      "a name outside its title",
+      tar(file("elsewhere/x", "x")),
+      '"elsewhere/x"',
+      'under "d", which the layer is titled; push it again',
+    ],
+    [
+      "a symlink to go through",
+      tar(symlink("d/out", "/tmp"), file("d/out/larder-was-here", "x")),
+      '"d/out/larder-was-here"',
+      'through "d/out", which is a symlink; pack it again',
+    ],
+    [
+      "a hardlink to the node's own",
+      tar(hardlink("d/passwd", "/etc/passwd")),
+      '"/etc/passwd"',
+      "an absolute name; pack it with relative names",
+    ],
+    [
+      "a hardlink that leads out",
+      tar(hardlink("d/passwd", `${up}etc/passwd`)),
+      part(`${up}etc/passwd`),
+      '".." in its name; pack it without',
+    ],
+    [
+      "a hardlink through a symlink",
+      tar(symlink("d/etc", "/etc"), hardlink("d/p", "d/etc/passwd")),
+      '"d/etc/passwd"',
+      "through a symlink; pack it again",
+    ],
+    ["the device 0:0", tar(entry({ name: "d/null", type: "3", device: [0, 0] })), '"d/null"', onlyImages],
+    ["a block device", tar(entry({ name: "d/disk", type: "4", device: [8, 0] })), '"d/disk"', onlyImages],
+    ["a fifo", tar(entry({ name: "d/pipe", type: "6" })), '"d/pipe"', onlyImages],
+    ["a negative size", tar(entry({ name: "d/x", size: -1 })), "negative number -1", "pack it again"],
+    [
+      "a size beyond everything",
+      tar(entry({ name: "d/x", size: 2n ** 60n })),
+      "1152921504606846976",
+      "pack it again",
+    ],
+    [
+      "a wrong checksum",
+      tar(entry({ name: "d/x", data: "x", checksum: 1 })),
+      "checksum is wrong",
+      "pack it again",
+    ],
+    [
+      "a name with NUL",
+      tar(pax([["path", "d/a\0b"]]), file("d/x", "x")),
+      String.raw`"d/a\u0000b"`,
+      "a NUL in its name; pack it again without",
+    ],
+    [
+      "a component of 4 KiB",
+      tar(longName(`d/${"x".repeat(4_096)}`), file("d/x", "x")),
+      "xxxx",
+      "longer than 255",
+    ],
+    [
+      "an end in mid-entry",
+      tar(file("d/x", unique(5_000))).subarray(0, 3_000),
+      "in the middle of an entry",
+      "pack it again",
+    ],
+  ] as ReadonlyArray<readonly [string, Buffer, string, string]>)(
+    "with %s is refused, and writes nothing anywhere",
+    async (_, archive, value, remedy) => {
       await rm(outside, { force: true });
-      const { digest } = putParts(registry, [directoryPart("d", gzipSync(archive))]);
-      const volume = await podVolume(plugin, { attributes: { reference: named(digest) } });
-      const end = await volume.publish().then(
-        () => "OK",
-        (error: { code: string }) => error.code,
-      );
-      // Refused, or shown without what it tried: never INTERNAL, never anything outside.
-      expect(["OK", "INVALID_ARGUMENT", "DATA_LOSS"]).toContain(end);
-      if (end === "OK") {
-        const found = await contentsOf(volume.target);
-        expect(Object.values(found).filter((what) => what.startsWith("odd"))).toEqual([]);
-        await volume.unpublish();
-      }
+      const { digest, blobs } = putParts(registry, [directoryPart("d", gzipSync(archive))]);
+      const told: Told = ["INVALID_ARGUMENT", `Cannot unpack the layer ${blobs[0]}`, value, remedy];
+      await door.refuses(of(digest), told);
       await expect(stat(outside)).rejects.toThrow("ENOENT");
-      await nothingLeft(plugin);
     },
   );
 
@@ -289,12 +378,10 @@ describe("publish of a hostile archive", () => {
     ["gzip", gzipSync(tar(file("d/a", unique(200_000)))).subarray(0, 100_000)],
     ["zstd", zstdCompressSync(tar(file("d/a", unique(200_000)))).subarray(0, 100_000)],
   ])("refuses %s that is cut", async (kind, bytes) => {
-    const part = directoryPart("d", bytes);
     const mediaType = `application/vnd.oci.image.layer.v1.tar+${kind}`;
-    const { digest } = putParts(registry, [{ ...part, mediaType }]);
-    const { code, message } = await refused({ reference: named(digest) });
-    expect(["DATA_LOSS", "INVALID_ARGUMENT"]).toContain(code);
-    expect(message).toContain(`sha256:${sha256(bytes)}`);
+    const { digest, blobs } = putParts(registry, [{ ...directoryPart("d", bytes), mediaType }]);
+    const told: Told = ["INVALID_ARGUMENT", blobs[0] ?? "", `its ${kind} stream is broken`, "push it again"];
+    await door.refuses(of(digest), told);
   });
 
   it.each([
@@ -303,22 +390,17 @@ describe("publish of a hostile archive", () => {
   ])("ends a %s bomb full, with the sizes", async (kind, compress) => {
     const bomb = compress(tar(file("d/zeros", Buffer.alloc(150 * 2 ** 20))));
     const mediaType = `application/vnd.oci.image.layer.v1.tar+${kind}`;
-    const { digest } = putParts(registry, [{ ...directoryPart("d", bomb), mediaType }]);
-    const { code, message } = await refused({ reference: named(digest) }, { collects: true });
-    expect(code).toBe("RESOURCE_EXHAUSTED");
-    expect(message).toMatch(/64 MiB.*store\.high/s);
-    const content = unique();
-    const good = putFiles(registry, { a: content });
-    expect(await contentOf({ reference: named(good.digest) })).toEqual({ a: sha256(content) });
+    const { digest, blobs } = putParts(registry, [{ ...directoryPart("d", bomb), mediaType }]);
+    const told: Told = ["RESOURCE_EXHAUSTED", blobs[0] ?? "", /of at most 64 MiB/, "raise store.high"];
+    await door.refuses(of(digest), told, { collects: true });
   });
 });
 
 describe("publish of hostile titles", () => {
   it.each(["../up", "a/../../up", "/absolute", "", ".", "nul\0", "a/"])("refuses %j", async (title) => {
     const { digest } = putFiles(registry, { [title]: unique() });
-    const { code, message } = await refused({ reference: named(digest) });
-    expect(code).toBe("INVALID_ARGUMENT");
-    expect(message).toContain("relative paths");
+    const told: Told = ["INVALID_ARGUMENT", `the title ${JSON.stringify(title)}`, "with relative paths"];
+    await door.refuses(of(digest), told);
   });
 
   it("refuses the same title twice", async () => {
@@ -327,13 +409,14 @@ describe("publish of hostile titles", () => {
       { bytes: unique(), annotations },
       { bytes: unique(), annotations },
     ]);
-    const { code, message } = await refused({ reference: named(digest) });
-    expect([code, message]).toEqual(["INVALID_ARGUMENT", expect.stringContaining('"twin"')]);
+    await door.refuses(of(digest), ["INVALID_ARGUMENT", '"twin"', "give each layer a title of its own"]);
   });
 });
 
 describe("publish at a target", () => {
   const good = () => ({ reference: named(putFiles(registry, { a: "a" }).digest) });
+
+  const podIn = (target: string) => target.split("/pods/")[1]?.split("/")[0] ?? "";
 
   async function oddTarget(make: (target: string) => Promise<void>) {
     const { pod, target } = await plugin.target();
@@ -343,20 +426,22 @@ describe("publish at a target", () => {
 
   it("that is a file refuses, and leaves the file", async () => {
     const { pod, target } = await oddTarget((at) => writeFile(at, "somebody's"));
-    const { code, message } = await refused(good(), { pod, target });
-    expect(code).not.toBe("INTERNAL");
-    expect(message).toContain(target);
+    const told: Told = ["ALREADY_EXISTS", `Cannot mount at "${target}"`, "it is a file", "move that away"];
+    await door.refuses({ attributes: good(), pod, target }, told);
     expect(await readFile(target, "utf8")).toBe("somebody's");
+    await rm(target);
+    await door.shows({ attributes: good(), pod, target }, { a: sha256("a") });
   });
 
   it("that is a symlink refuses, and touches nothing behind it", async () => {
     const elsewhere = path.join(plugin.folder, "elsewhere");
     await mkdir(elsewhere, { recursive: true });
     const { pod, target } = await oddTarget((at) => makeSymlink(elsewhere, at));
-    const { code, message } = await refused(good(), { pod, target });
-    expect(code).not.toBe("INTERNAL");
-    expect(message).toContain(target);
+    const told: Told = ["ALREADY_EXISTS", `Cannot mount at "${target}"`, "a symlink", "move that away"];
+    await door.refuses({ attributes: good(), pod, target }, told);
     expect(await mountsAt(elsewhere)).toEqual([]);
+    await rm(target);
+    await door.shows({ attributes: good(), pod, target }, { a: sha256("a") });
   });
 
   it("that is not empty refuses, and leaves what is there", async () => {
@@ -364,9 +449,32 @@ describe("publish at a target", () => {
       await mkdir(at);
       await writeFile(path.join(at, "mine"), "x");
     });
-    const { code, message } = await refused(good(), { pod, target });
-    expect([code, message]).toEqual(["ALREADY_EXISTS", expect.stringContaining('"mine"')]);
+    await door.refuses({ attributes: good(), pod, target }, [
+      "ALREADY_EXISTS",
+      target,
+      '"mine"',
+      "move its content away",
+    ]);
     expect(await readFile(path.join(target, "mine"), "utf8")).toBe("x");
+  });
+
+  it("that another volume has refuses, and leaves that one mounted", async () => {
+    const volume = await podVolume(plugin, { attributes: good() });
+    await volume.publish();
+    const other = await podVolume(plugin, {
+      attributes: { ...good(), "csi.storage.k8s.io/pod.uid": podIn(volume.target) },
+      target: volume.target,
+    });
+    const { code, message } = await refusalOf(other.publish());
+    expect([code, message]).toEqual([
+      "ALREADY_EXISTS",
+      expect.stringContaining(`the volume "${volume.id}" is there; unpublish that first`),
+    ]);
+    expect(Object.keys(await contentsOf(volume.target))).toEqual(["a"]);
+    await volume.unpublish();
+    await other.publish();
+    await other.unpublish();
+    await nothingLeft(plugin);
   });
 
   it("that is another's mount refuses, both ways, and leaves it", async () => {
@@ -405,13 +513,11 @@ describe("publish at a target", () => {
 
   it("of another pod is a forgery, as is an inline volume without a pod", async () => {
     const other = await plugin.target();
-    const { code, message } = await refused(good(), { target: other.target });
-    expect([code, message]).toEqual(["INVALID_ARGUMENT", expect.stringContaining(other.target)]);
-    const anonymous = await refused({ ...good(), "csi.storage.k8s.io/pod.uid": "" });
-    expect([anonymous.code, anonymous.message]).toEqual([
-      "INVALID_ARGUMENT",
-      expect.stringContaining("podInfoOnMount: true"),
-    ]);
+    const forged: Told = ["INVALID_ARGUMENT", other.target, "leave both to the kubelet"];
+    await door.refuses({ attributes: good(), target: other.target }, forged);
+    const anonymous = { ...good(), "csi.storage.k8s.io/pod.uid": "" };
+    const told: Told = ["INVALID_ARGUMENT", '"csi.storage.k8s.io/pod.uid"', "podInfoOnMount: true"];
+    await door.refuses({ attributes: anonymous }, told);
   });
 });
 

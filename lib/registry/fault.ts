@@ -4,6 +4,9 @@ import { Failure, type Reason } from "../core/failure.ts";
 /** How often it makes sense to ask: a refusal once, nonsense a few times (elsewhere first), trouble until the time is over. */
 export const TRIES = { refusal: 1, nonsense: 4, trouble: Number.POSITIVE_INFINITY } as const;
 
+/** Against a server that breaks its promises: nobody but who runs it can do anything. */
+export const MEND_THERE = "push the artifact again, or tell the registry's administrator";
+
 type Facts = {
   readonly tries: number;
   readonly retryAfterMs?: number | undefined;

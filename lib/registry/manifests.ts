@@ -3,7 +3,7 @@ import { type Digest, digestOf, parseDigest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Answer, type AskDeps, ask, refusalOf } from "./ask.ts";
 import { sourceOf } from "./endpoint.ts";
-import { Fault, TRIES } from "./fault.ts";
+import { Fault, MEND_THERE, TRIES } from "./fault.ts";
 import { networkFault } from "./network-faults.ts";
 import type { FetchedManifest, Resolved } from "./reader.ts";
 import type { Party } from "./tokens.ts";
@@ -101,7 +101,7 @@ async function bodyOf({ incoming, who }: Answer): Promise<Buffer> {
 function otherDigest(who: string, found: Digest): Fault {
   return new Fault("corrupt", `${who} sent a manifest of another digest, ${found}`, {
     tries: TRIES.nonsense,
-    help: "push the artifact again, or tell the registry's administrator",
+    help: MEND_THERE,
   });
 }
 

@@ -1,25 +1,40 @@
 // The one table from what sockets and TLS report to why an operation was refused.
 import { Fault, TRIES } from "./fault.ts";
 
-const TROUBLE: ReadonlyMap<string, string> = new Map([
-  ["ECONNREFUSED", "refused the connection"],
-  ["ECONNRESET", "broke the connection off"],
-  ["EPIPE", "broke the connection off"],
-  ["UND_ERR_SOCKET", "broke the connection off"],
-  ["UND_ERR_CLOSED", "could not be asked while the plugin stops"],
-  ["UND_ERR_DESTROYED", "could not be asked while the plugin stops"],
-  ["ETIMEDOUT", "did not answer in time"],
-  ["UND_ERR_CONNECT_TIMEOUT", "did not take the connection in time"],
-  ["UND_ERR_HEADERS_TIMEOUT", "took the request and did not answer in time"],
-  ["UND_ERR_BODY_TIMEOUT", "stopped in mid-answer"],
-  ["EHOSTUNREACH", "cannot be reached from this node"],
-  ["ENETUNREACH", "cannot be reached from this node"],
-  ["ENOTFOUND", "has a name that this node cannot resolve"],
-  ["EAI_AGAIN", "has a name that this node cannot resolve at the moment"],
-  ["EMFILE", "could not be asked, because this node has no file descriptors left"],
-  ["ENFILE", "could not be asked, because this node has no file descriptors left"],
-  ["EADDRNOTAVAIL", "could not be asked, because this node has no ports left"],
+const RUNS = "check that it runs, and the network on the way to it";
+const BROKEN: readonly [words: string, help: string] = ["broke the connection off", RUNS];
+const STOPPING: readonly [words: string, help: string] = [
+  "could not be asked while the plugin stops",
+  "ask again when it is back",
+];
+
+const TROUBLE: ReadonlyMap<string, readonly [words: string, help: string]> = new Map([
+  ["ECONNREFUSED", ["refused the connection", "check that it runs and listens on that port"]],
+  ["ECONNRESET", BROKEN],
+  ["EPIPE", BROKEN],
+  ["UND_ERR_SOCKET", BROKEN],
+  ["UND_ERR_CLOSED", STOPPING],
+  ["UND_ERR_DESTROYED", STOPPING],
+  ["ETIMEDOUT", ["did not answer in time", RUNS]],
+  ["UND_ERR_CONNECT_TIMEOUT", ["did not take the connection in time", RUNS]],
+  ["UND_ERR_HEADERS_TIMEOUT", ["took the request and did not answer in time", RUNS]],
+  ["UND_ERR_BODY_TIMEOUT", ["stopped in mid-answer", RUNS]],
+  ["EHOSTUNREACH", ["cannot be reached from this node", "check its routes and firewalls"]],
+  ["ENETUNREACH", ["cannot be reached from this node", "check its routes and firewalls"]],
+  ["ENOTFOUND", ["has a name that this node cannot resolve", "check the name, and the node's DNS"]],
+  ["EAI_AGAIN", ["has a name that this node cannot resolve at the moment", "check the node's DNS"]],
+  [
+    "EMFILE",
+    ["could not be asked, because the plugin has no file descriptors left", "raise its limit on open files"],
+  ],
+  ["ENFILE", ["could not be asked, because this node has no file descriptors left", "raise fs.file-max"]],
+  [
+    "EADDRNOTAVAIL",
+    ["could not be asked, because this node has no ports left", "widen net.ipv4.ip_local_port_range"],
+  ],
 ]);
+
+const HANDSHAKE = ["broke the TLS handshake off", "check that it speaks TLS 1.2 or later"] as const;
 
 /** What a dead host does, as against one that breaks off. */
 const SILENT: ReadonlySet<string> = new Set([
@@ -76,11 +91,11 @@ export function networkFault(who: string, error: unknown): Fault | undefined {
       help: 'check the port, and "plainHttp"',
       cause: error,
     });
-  const words =
-    TROUBLE.get(code) ?? (/^(ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? "broke the TLS handshake off" : undefined);
-  if (words === undefined) return undefined;
-  return new Fault("unavailable", `${who} ${words}`, {
+  const trouble = TROUBLE.get(code) ?? (/^(ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? HANDSHAKE : undefined);
+  if (trouble === undefined) return undefined;
+  return new Fault("unavailable", `${who} ${trouble[0]}`, {
     tries: TRIES.trouble,
+    help: trouble[1],
     silent: SILENT.has(code),
     cause: error,
   });

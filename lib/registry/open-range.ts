@@ -2,7 +2,7 @@
 import { parseContentRange } from "../core/content-range.ts";
 import type { Range } from "../core/ranges.ts";
 import { type Answer, type AskDeps, ask, refusalOf } from "./ask.ts";
-import { Fault, TRIES } from "./fault.ts";
+import { Fault, MEND_THERE, TRIES } from "./fault.ts";
 import type { WantedBlob } from "./reader.ts";
 import type { Received } from "./received.ts";
 import type { Party } from "./tokens.ts";
@@ -80,7 +80,8 @@ function faultOf(
   { incoming, who }: Answer<Received>,
   { blob, promised, carried }: Claims,
 ): Fault | undefined {
-  const nonsense = (why: string) => new Fault("corrupt", `${who} ${why}`, { tries: TRIES.nonsense });
+  const nonsense = (why: string) =>
+    new Fault("corrupt", `${who} ${why}`, { tries: TRIES.nonsense, help: MEND_THERE });
   const asked = `${promised.start}-${promised.end - 1}`;
   if (incoming.status === 206 && (carried?.start !== promised.start || carried.end !== promised.end))
     return nonsense(

@@ -1,6 +1,6 @@
 // Has the bytes of one answer put where they are wanted, and makes a Fault of one that is not what it said it was.
 import type { Range } from "../core/ranges.ts";
-import { Fault, TRIES } from "./fault.ts";
+import { Fault, MEND_THERE, TRIES } from "./fault.ts";
 import { networkFault } from "./network-faults.ts";
 import type { Opened } from "./open-range.ts";
 import type { BlobSink } from "./reader.ts";
@@ -33,5 +33,6 @@ export async function pour(opened: Opened, { wanted, sink, hashes }: Pour): Prom
   if (outcome.ending === "whole") return;
   throw new Fault("corrupt", `${who} sent ${outcome.ending} than the ${end - start} bytes that were due`, {
     tries: TRIES.nonsense,
+    help: MEND_THERE,
   });
 }

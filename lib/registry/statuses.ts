@@ -7,11 +7,8 @@ import { Fault, TRIES } from "./fault.ts";
 type Row = { readonly reason: Reason; readonly tries: number; readonly help?: string };
 
 const REFUSED = (reason: Reason, help: string): Row => ({ reason, tries: TRIES.refusal, help });
-const TROUBLE = (help?: string): Row => ({
-  reason: "unavailable",
-  tries: TRIES.trouble,
-  ...(help === undefined ? {} : { help }),
-});
+const TROUBLE = (help: string): Row => ({ reason: "unavailable", tries: TRIES.trouble, help });
+const AILING = "try again later, or tell the registry's administrator";
 
 const ROWS: ReadonlyMap<number, Row> = new Map([
   [400, REFUSED("invalid", "check the repository and the tag")],
@@ -20,7 +17,7 @@ const ROWS: ReadonlyMap<number, Row> = new Map([
   [404, REFUSED("not-found", "check the name, the tag and whether it was deleted")],
   [405, REFUSED("unsupported", "check that the host is a registry")],
   [407, REFUSED("denied", "a proxy on the way asks for credentials of its own")],
-  [408, TROUBLE()],
+  [408, TROUBLE(AILING)],
   [410, REFUSED("not-found", "it was deleted")],
   [413, REFUSED("unsupported", "a proxy before the registry may limit sizes; ask its administrator")],
   [
@@ -31,7 +28,7 @@ const ROWS: ReadonlyMap<number, Row> = new Map([
       help: "the registry holds fewer bytes than the manifest says; push the artifact again",
     },
   ],
-  [425, TROUBLE()],
+  [425, TROUBLE(AILING)],
   [429, TROUBLE("its limit on requests is reached; credentials or a mirror may raise it")],
   [451, REFUSED("denied", "it may not be served for legal reasons")],
 ]);
@@ -49,7 +46,7 @@ export type Answerer = {
 export function statusFault(answerer: Answerer, status: number, headers: StatusHeaders): Fault {
   const row: Row =
     ROWS.get(status) ??
-    (status >= 500 ? TROUBLE() : REFUSED("unsupported", "check that the host is a registry"));
+    (status >= 500 ? TROUBLE(AILING) : REFUSED("unsupported", "check that the host is a registry"));
   const header = headers.retryAfter;
   return new Fault(row.reason, `${answerer.who} answered ${status} for it${withWhat(answerer, status)}`, {
     tries: row.tries,

@@ -40,6 +40,6 @@ function checkPod({ attributes, target }: PublishRequest, refuse: (why: string) 
   const names = target.split(path.sep);
   const at = names.lastIndexOf("pods");
   if (at < 0 || names[at + 1] !== pod) {
-    throw refuse(`the target path "${target}" is not one of pod "${pod}"`);
+    throw refuse(`the target path "${target}" is not one of pod "${pod}"; leave both to the kubelet`);
   }
 }

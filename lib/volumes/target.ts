@@ -62,16 +62,17 @@ export function isOthers(
 
 /** Throws `conflict` for anything at the target but an empty directory: what a mount would hide is somebody's. */
 export async function checkTarget({ files }: TargetDeps, target: string): Promise<void> {
-  try {
-    const [first] = await files.list(target);
-    if (first === undefined) return;
-    throw new Failure(
-      "conflict",
-      `Cannot mount at "${target}": the directory is not empty ("${first.name}" is in it); move its content away`,
-    );
-  } catch (error) {
-    if (!isFailure(error, "not-found")) throw error;
-  }
+  const [first] = await files.list(target).catch((error: unknown) => {
+    if (isFailure(error, "not-found")) return [];
+    if (!isFailure(error, "conflict")) throw error;
+    throw cannotMount(target, "it is a file or a symlink, or lies under one; move that away", error);
+  });
+  if (first !== undefined)
+    throw cannotMount(target, `the directory is not empty ("${first.name}" is in it); move its content away`);
+}
+
+function cannotMount(target: string, why: string, cause?: unknown): Failure {
+  return new Failure("conflict", `Cannot mount at "${target}": ${why}`, { cause });
 }
 
 /**
