@@ -110,8 +110,9 @@ export class ClaimNode extends TestNode {
       },
       ...this.groups.ports(files),
       fill: async (record) => await files.makeDirectory(placesOf(root, record).upper),
-      pack: async (record) => {
+      pack: async (record, _told, below) => {
         this.packs.push(record.volumeId);
+        if (this.isChanged) await below();
         return { isChanged: this.isChanged };
       },
       resume: async () => undefined,
