@@ -7,6 +7,7 @@ import { Failure } from "../lib/core/failure.ts";
 import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Trees } from "../lib/trees/trees.ts";
+import { Turns as QueuedTurns } from "../lib/trees/turns.ts";
 import { claimStats, readCapacity, validateClaim } from "../lib/volumes/claim-answers.ts";
 import { placesOf } from "../lib/volumes/claim-disk.ts";
 import type { ClaimRecords } from "../lib/volumes/claim-records.ts";
@@ -93,7 +94,13 @@ function claimDeps(
   const { ports, trees } = parts;
   const { oras, reader, patience } = ports;
   const given = { ...toNode(settings), ...ports, ...parts, ...flying };
-  const packing = { ...given, layers: trees.claimLayers, use: new LayerUse(), letIn: new LetIn() };
+  const packing = {
+    ...given,
+    layers: trees.claimLayers,
+    use: new LayerUse(),
+    letIn: new LetIn(),
+    headTurns: new QueuedTurns(1),
+  };
   const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
   const writeBack = openWriteBack(pushing);
   return {

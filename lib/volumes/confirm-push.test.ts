@@ -4,8 +4,9 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRealRegistry, type RealRegistry } from "../../testing/real-registry.ts";
 import { openRegistryDouble } from "../../testing/registry-double.ts";
-import type { Digest } from "../core/digest.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import { readKnownHead, writeKnownHead } from "./known-heads.ts";
 import { listOf, RealClaim } from "./testing/real-claim.ts";
 import { type RealDeps, RealNode } from "./testing/real-node.ts";
 
@@ -67,6 +68,26 @@ describe("confirmPush()", () => {
     const next = await begin(node, deps, "two");
     expect(next.record.base).toMatchObject({ origin: "head", isTainted: false });
     expect(listOf(await next.show())).toEqual(["one"]);
+  });
+
+  it("leaves what is known of the key to a newer version that was confirmed meanwhile", async () => {
+    await seed("first");
+    const node = newNode();
+    const deps = await node.start();
+    const claim = await begin(node, deps, "second");
+    writeFileSync(path.join(claim.upper, "second"), "second");
+    await claim.unstage();
+    const cache = { host: registry.host, repository: "caches/m2", key: "main", restoreKeys: [] };
+    const before = await readKnownHead(deps, cache);
+    const newer = { digest: digestOf("newer"), bytes: 1, version: { timeMs: 9e12, id: "newer" } };
+    const register = deps.layers.register.bind(deps.layers);
+    deps.layers.register = async (access, pushed) => {
+      await register(access, pushed);
+      await writeKnownHead(deps, cache, newer);
+    };
+    await claim.delete();
+    expect(before).toBeDefined();
+    expect(await readKnownHead(deps, cache)).toEqual(newer);
   });
 
   it("counts a registry as a source of those layers alone that it has", async () => {

@@ -1,5 +1,6 @@
 // What follows when the registry has confirmed a version: the Tree over the Layers that are here, the Record, the words.
 import type { Access } from "../core/access.ts";
+import { compareVersions } from "../core/cache-key.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
@@ -10,16 +11,17 @@ import type { PushDeps, VersionPushed } from "../registry/version-push.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import { fixedOf } from "./compose-claim.ts";
 import { type FlattenDeps, flattenClaim } from "./flatten-claim.ts";
-import { writeKnownHead } from "./known-heads.ts";
+import { type HeadTurns, type KnownHead, writeKnownHead } from "./known-heads.ts";
 import { layersOfCommit } from "./local-heads.ts";
 import type { PackDeps } from "./pack-claim.ts";
 
-export type ConfirmDeps = PackDeps & {
-  readonly metrics: Pick<Metrics, "countWriteBack">;
-  readonly push: PushDeps;
-  readonly layers: PackDeps["layers"] & FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
-  readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
-};
+export type ConfirmDeps = PackDeps &
+  HeadTurns & {
+    readonly metrics: Pick<Metrics, "countWriteBack">;
+    readonly push: PushDeps;
+    readonly layers: PackDeps["layers"] & FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
+    readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
+  };
 
 export type Begun = {
   readonly record: ClaimRecord;
@@ -40,8 +42,15 @@ export async function confirmPush(
   const { record, access, bytes } = begun;
   const { cache, version } = fixedOf(record);
   await register(deps, begun, pushed);
-  if (pushed.key.state === "moved")
-    await writeKnownHead(deps, cache, { digest: pushed.digest, bytes, version });
+  if (pushed.key.state === "moved") {
+    const { previous } = pushed.key;
+    // Another's confirmation may have come between the registry's answer and here.
+    const isOlder = (known: KnownHead | undefined) =>
+      known?.version === undefined ||
+      known.digest === previous ||
+      compareVersions(known.version, version) < 0;
+    await writeKnownHead(deps, cache, { digest: pushed.digest, bytes, version }, isOlder);
+  }
   await deps.onPushStep?.("registered");
   const confirmed: ClaimRecord = { ...record, push: { ...begun.push, state: "confirmed" } };
   await deps.claims.write(confirmed);

@@ -2,7 +2,7 @@
 import type { ClaimBase, ClaimRecord } from "../core/claim-record.ts";
 import { chooseBase } from "./choose-base.ts";
 import { freshAnswers } from "./fresh-look.ts";
-import { readKnownHead, writeKnownHead } from "./known-heads.ts";
+import { type KnownHead, readKnownHead, writeKnownHead } from "./known-heads.ts";
 import { type FindDeps, type Found, type Leased, leaseBase, type Search } from "./lease-base.ts";
 
 /** A base and, where it is not empty, the lease that keeps it until the Record does. */
@@ -16,6 +16,7 @@ export const toBaseFound = (base: ClaimBase, tree?: Leased): BaseFound => ({
 
 /** The base of a claim that has none yet, leased. Failures as chooseBase(). */
 export async function findBase(deps: FindDeps, search: Search): Promise<BaseFound> {
+  const known = await knownTo(deps, search.record);
   const answers = await freshAnswers(deps, search);
   const attempt = async (found: Found) => await leaseBase(deps, search, found);
   const choice = await chooseBase(deps, search, { answers, attempt });
@@ -25,7 +26,7 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
     const after = choice.after === undefined ? {} : { version: choice.after };
     return toBaseFound({ layers: [], origin, isTainted, ...after, ...note });
   }
-  if (origin === "head") await noteHead(deps, search.record, found);
+  if (origin === "head") await noteHead(deps, search.record, found, known);
   // Others than Larder tell nothing of how much they hold.
   const { version, bytes } = found;
   const told = version === undefined ? {} : { version, bytes };
@@ -38,11 +39,17 @@ function contentOf({ key, digest, layerIds }: Leased, found: Found): Pick<ClaimB
   return { layers: layerIds?.toReversed() ?? [], ...tree };
 }
 
-/** For when the registry cannot be asked. */
-async function noteHead(deps: FindDeps, { settings: { cache } }: ClaimRecord, found: Found): Promise<void> {
-  const { reference, bytes, version } = found;
-  if (cache === undefined || reference?.digest === undefined) return;
-  if ((await readKnownHead(deps, cache))?.digest === reference.digest) return;
-  const known = { digest: reference.digest, bytes, ...(version === undefined ? {} : { version }) };
-  await writeKnownHead(deps, cache, known);
+const knownTo = async (deps: FindDeps, { settings: { cache } }: ClaimRecord) =>
+  cache === undefined ? undefined : await readKnownHead(deps, cache);
+
+/** For when the registry cannot be asked. What a claim wrote back since `before` was read is newer than its answer. */
+async function noteHead(
+  deps: FindDeps,
+  { settings: { cache } }: ClaimRecord,
+  { reference, bytes, version }: Found,
+  before: KnownHead | undefined,
+): Promise<void> {
+  if (cache === undefined || reference?.digest === undefined || before?.digest === reference.digest) return;
+  const head = { digest: reference.digest, bytes, ...(version === undefined ? {} : { version }) };
+  await writeKnownHead(deps, cache, head, (known) => known?.digest === before?.digest);
 }

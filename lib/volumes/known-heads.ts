@@ -7,10 +7,14 @@ import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { type Fields, parseFields } from "../core/fields.ts";
 import type { Files } from "../host/files.ts";
+import type { Turns } from "../trees/turns.ts";
 
 export type KnownHead = { readonly digest: Digest; readonly bytes: number; readonly version?: Version };
 
 type Deps = { readonly files: Files; readonly root: string };
+
+/** One at a time, so that nobody writes over what another wrote meanwhile. */
+export type HeadTurns = { readonly headTurns: Turns };
 
 /** Undefined where there is none that can be read. */
 export async function readKnownHead(
@@ -40,9 +44,16 @@ export async function forgetKnownHeads({ files, root }: Deps, here: ReadonlySet<
   }
 }
 
-/** Durable when it resolves. */
-export async function writeKnownHead({ files, root }: Deps, cache: ClaimCache, head: KnownHead) {
+/** Durable when it resolves, unless what is known by then is not to make way. */
+export async function writeKnownHead(
+  { files, root, headTurns }: Deps & HeadTurns,
+  cache: ClaimCache,
+  head: KnownHead,
+  makesWay: (known: KnownHead | undefined) => boolean = () => true,
+): Promise<void> {
   const at = placeOf(root, cache);
+  using _turn = await headTurns.take();
+  if (!makesWay(await readAt(files, at))) return;
   const text = `${JSON.stringify(head)}\n`;
   await files.makeDirectory(path.dirname(at));
   await files.writeAtomically(at, new TextEncoder().encode(text), { durable: true });

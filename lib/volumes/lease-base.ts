@@ -12,20 +12,22 @@ import type { Progress } from "../trees/pull-progress.ts";
 import type { LeasedTree, TreeRequest } from "../trees/tree-request.ts";
 import { accessesFor } from "./cache-access.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
+import type { HeadTurns } from "./known-heads.ts";
 import type { LayerUse } from "./layer-use.ts";
 import type { LetIn } from "./let-in.ts";
 import { finishTrims, refuseHalfTrimmed } from "./trim-claim.ts";
 
-export type FindDeps = ClaimDeps & {
-  /** All tags of a repository; none where it does not exist. */
-  readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
-  readonly layers: Pick<ClaimLayers, "bytesOf" | "bytesOver">;
-  readonly use: LayerUse;
-  readonly letIn: LetIn;
-  readonly trimmer: Trimmer;
-  /** Aborted when the plugin stops. */
-  readonly signal: AbortSignal;
-};
+export type FindDeps = ClaimDeps &
+  HeadTurns & {
+    /** All tags of a repository; none where it does not exist. */
+    readonly listTags: (access: Access, signal: AbortSignal) => Promise<readonly string[]>;
+    readonly layers: Pick<ClaimLayers, "bytesOf" | "bytesOver">;
+    readonly use: LayerUse;
+    readonly letIn: LetIn;
+    readonly trimmer: Trimmer;
+    /** Aborted when the plugin stops. */
+    readonly signal: AbortSignal;
+  };
 
 /** In a registry, or Layers of this node, the lowest first. */
 export type Found = Candidate &

@@ -5,7 +5,7 @@ import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
 import type { FetchedTag } from "../registry/reader.ts";
 import { createClaim } from "./create-claim.ts";
-import { writeKnownHead } from "./known-heads.ts";
+import { readKnownHead, writeKnownHead } from "./known-heads.ts";
 import { stageClaim } from "./stage-claim.ts";
 import { ClaimNode, createRequest, stageRequest } from "./testing/claims.ts";
 import { call } from "./testing/node.ts";
@@ -251,6 +251,27 @@ describe("freshAnswers() at a first stage", () => {
     await stageClaim(deps, stageRequest(volumeId), call);
     expect(node.headAsked).toHaveLength(2);
     expect(deps.claims.require(volumeId).base?.version).toMatchObject({ timeMs: NOW + 2 });
+  });
+
+  it("notes what the key means now, a version that is older than it was too", async () => {
+    const { deps } = await start({ head: headOf(1) });
+    const rolledBack = { digest: headOf(9).digest, bytes: 1, version: { timeMs: NOW + 9, id: "other" } };
+    await writeKnownHead(deps, cache, rolledBack);
+    const { volumeId } = await createClaim(deps, wish(), call);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect(await readKnownHead(deps, cache)).toMatchObject({ digest: headOf(1).digest });
+  });
+
+  it("notes nothing over what a claim of this node wrote back while the base was on its way", async () => {
+    const { node, deps } = await start({ head: headOf(1) });
+    const { volumeId } = await createClaim(deps, wish(), call);
+    const newer = { digest: headOf(9).digest, bytes: 1, version: { timeMs: NOW + 9, id: "other" } };
+    node.lease = async () => {
+      await writeKnownHead(deps, cache, newer);
+      return undefined;
+    };
+    await stageClaim(deps, stageRequest(volumeId), call);
+    expect(await readKnownHead(deps, cache)).toEqual(newer);
   });
 
   it("asks again where what was found cannot be had any more", async () => {

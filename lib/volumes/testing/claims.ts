@@ -5,6 +5,7 @@ import { Failure } from "../../core/failure.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { FetchedTag } from "../../registry/reader.ts";
 import type { TreeRequest } from "../../trees/tree-request.ts";
+import { Turns as QueuedTurns } from "../../trees/turns.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
@@ -87,6 +88,7 @@ export class ClaimNode extends TestNode {
       // Nothing is packed here that could be trimmed.
       trimmer: { trim: async () => true, [Symbol.asyncDispose]: async () => undefined },
       letIn: new LetIn(),
+      headTurns: new QueuedTurns(1),
       drawId: () => `id${claims.all.size}`,
       metrics: this.metrics,
       listTags: async () => [],

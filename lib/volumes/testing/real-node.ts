@@ -22,6 +22,7 @@ import { openOrasReach } from "../../registry/oras-reach.ts";
 import { Rig } from "../../registry/testing/rig.ts";
 import { openTrees } from "../../trees/open-trees.ts";
 import { Trash } from "../../trees/trash.ts";
+import { Turns as QueuedTurns } from "../../trees/turns.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { LayerUse } from "../layer-use.ts";
@@ -205,6 +206,7 @@ export class RealNode implements AsyncDisposable {
       unmounts: new Unmounts(),
       use: new LayerUse(),
       letIn: new LetIn(),
+      headTurns: new QueuedTurns(1),
       clock: { now: () => ++this.rig.now, pause: () => new Promise<void>(() => undefined) },
       drawId: () => `id${++this.#drawn}`,
     };
