@@ -14,6 +14,7 @@ import type { Plugin } from "./plugin.ts";
 import { nothingLeft, refusalInTime, refusalOf } from "./remains.ts";
 import { podVolume, pullSecret } from "./volume.ts";
 
+const HOUR = 3_600_000;
 const YEARS = 10 * 365 * 86_400_000;
 const PATIENT = { timeout: 120_000, interval: 100 };
 const jumps = [
@@ -194,6 +195,36 @@ describe("a write-back of a node whose clock is years off", () => {
     expect(await metric(plugin, 'larder_write_backs_total{key="superseded"}')).toBe(1);
     expect(plugin.log.join("\n")).toContain("a newer version has its key");
     expect(registry.pushes.tags().filter((tag) => tag.startsWith("main."))).toHaveLength(3);
+  });
+
+  it("leaves the key to the newer of two nodes where it comes two hours late, and loses nothing of either", async () => {
+    const [late, prompt] = [await openJumping(), await openJumping()];
+    await round(late.plugin, "one");
+    const claim = claimOf(late.plugin, "late");
+    await claim.runPod(writing("late"));
+    // Committed then, and tried again after two hours.
+    registry.pushes.refuses = [413, "SIZE_INVALID", ""];
+    await expect(claim.deleteAtLast()).rejects.toMatchObject({ code: "OUT_OF_RANGE" });
+    registry.pushes.refuses = undefined;
+    await prompt.jump(HOUR);
+    await round(prompt.plugin, "two");
+    const newer = registry.pushes.digestOf("main");
+    await Promise.all([late.jump(2 * HOUR), prompt.jump(2 * HOUR)]);
+    await claim.deleteAtLast();
+    expect(registry.pushes.digestOf("main")).toBe(newer);
+    expect(await metric(late.plugin, 'larder_write_backs_total{key="superseded"}')).toBe(1);
+    expect(late.plugin.log.join("\n")).toContain("a newer version has its key");
+    for (const { plugin } of [late, prompt]) expect(await headOf(plugin)).toEqual(["one", "two"]);
+    const [, its] = registry.pushes.tags().filter((tag) => tag.startsWith("main."));
+    const version = await podOf(prompt.plugin, `caches/m2:${its}`);
+    await version.publish();
+    expect(Object.keys(await contentsOf(version.target)).toSorted()).toEqual(["late", "one"]);
+    await version.unpublish();
+    await round(late.plugin, "three");
+    for (const { plugin } of [late, prompt]) {
+      expect(await headOf(plugin)).toEqual(["one", "three", "two"]);
+      await nothingLeft(plugin);
+    }
   });
 
   it("asks for the head again where the clock jumped between a claim's making and its first stage", async () => {
