@@ -56,7 +56,7 @@ export async function chooseBase<T>(
     if (plan.base === undefined) return came;
     const tried = await attempt(plan.base);
     if (!(tried instanceof Failure)) return { ...came, tried };
-    seen = isGiven ? nothing : without(seen, plan.origin, tried);
+    seen = isGiven ? nothing : await without(deps, search, seen, { origin: plan.origin, failure: tried });
     isGiven = false;
   }
 }
@@ -91,12 +91,15 @@ async function withOwnHeads(deps: FindDeps, search: Search, seen: Seen): Promise
   const { cache } = search.record.settings;
   if (cache === undefined) return seen;
   const local = await localHead(deps, search, { cache, isShown: seen.head?.kind === "found" });
-  const known = seen.head?.kind === "failed" ? await readKnownHead(deps, cache) : undefined;
-  return {
-    ...seen,
-    ...(local === undefined ? {} : { local }),
-    ...(known === undefined ? {} : { known: toCandidate(cache, known) }),
-  };
+  return await withKnown(deps, search, { ...seen, ...(local === undefined ? {} : { local }) });
+}
+
+/** What this node last knew of the key, where the head cannot be had. */
+async function withKnown(deps: FindDeps, { record }: Search, seen: Seen): Promise<Seen> {
+  const { cache } = record.settings;
+  if (cache === undefined || seen.head?.kind !== "failed") return seen;
+  const known = await readKnownHead(deps, cache);
+  return known === undefined ? seen : { ...seen, known: toCandidate(cache, known) };
 }
 
 /** Leasing it asks for a proof of its own, which may be a while old but not for ever. */
@@ -141,11 +144,17 @@ export async function accessesOrNone(
 }
 
 /** Broken, or gone since: as if it could not be had in the first place. */
-function without(seen: Seen, origin: BaseOrigin, failure: Failure): Seen {
+async function without(
+  deps: FindDeps,
+  search: Search,
+  seen: Seen,
+  { origin, failure }: { readonly origin: BaseOrigin; readonly failure: Failure },
+): Promise<Seen> {
   const { local, known, ...rest } = seen;
   if (origin === "local") return { ...rest, ...(known === undefined ? {} : { known }) };
   if (origin === "known") return { ...rest, ...(local === undefined ? {} : { local }) };
-  return { ...seen, [answerOf(origin)]: { kind: "failed", failure } };
+  const failed: Seen = { ...seen, [answerOf(origin)]: { kind: "failed", failure } };
+  return origin === "head" ? await withKnown(deps, search, failed) : failed;
 }
 
 const answerOf = (origin: BaseOrigin) =>
