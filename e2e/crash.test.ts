@@ -69,7 +69,7 @@ describe("a kill at every effect", { timeout: 1_200_000 }, () => {
     expect(node.kills).toBeGreaterThanOrEqual(shape.kills);
   });
 
-  it.each(shapes.slice(0, 2))("of an unpublish ($name) leaves what the same call finishes", async (shape) => {
+  it.each(shapes)("of an unpublish ($name) leaves what the same call finishes", async (shape) => {
     const { reference, holds } = await shape.serve(node.registry, "warm");
     const attributes = { reference, ...shape.attributes };
     for (let left = 0, through = false; !through; left++) {

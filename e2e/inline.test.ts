@@ -1,5 +1,6 @@
 // A pod names an artifact and finds it mounted: every shape, as the plain ORAS CLI makes it.
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { orasCli } from "../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry } from "../testing/real-registry.ts";
 import { directory, file, tar } from "../testing/tar-bytes.ts";
+import { ClaimCalls } from "./claim-calls.ts";
 import { contentsOf, sha256Of } from "./contents.ts";
 import { makeFolders } from "./demo-files.ts";
 import { writeImageLayout } from "./image.ts";
@@ -101,6 +103,28 @@ describe("publish of titled files", () => {
     expect(await modeOf(volume, "docs/b.txt")).toBe(0o644);
   });
 
+  it("brings four hundred whole, in their folders, each with its content and its mode", async () => {
+    const modes = ["0644", "0755", "0600", "0444", "0511"];
+    const titles = Array.from({ length: 400 }, (_, at) => `many/${at % 7}/of ${at % 31}/${at}.bin`);
+    const files = new Map(titles.map((title, at) => [title, { at, mode: modes[at % 6] }]));
+    for (const [title, { at }] of files) {
+      await mkdir(path.dirname(path.join(folder, title)), { recursive: true });
+      // Empty ones, and some that are equal, among them.
+      await writeFile(path.join(folder, title), `${at % 300} `.repeat((at % 20) ** 3));
+    }
+    const stated = [...files].filter(([, { mode }]) => mode !== undefined);
+    const annotations = stated.map(([title, { mode }]) => [title, { "dev.larder.file.mode": mode }] as const);
+    await writeFile(path.join(folder, "many.json"), JSON.stringify(Object.fromEntries(annotations)));
+    await push("many:v1", ["--annotation-file", "many.json", ...titles]);
+    const volume = await published({ reference: named("many:v1") });
+    const made = await contentsOf(path.join(folder, "many"));
+    expect(Object.keys(made)).toHaveLength(400);
+    expect(await contentsOf(path.join(volume.target, "many"))).toEqual(made);
+    const shown = await Promise.all(titles.map((title) => modeOf(volume, title)));
+    expect(shown).toEqual(titles.map((title) => Number.parseInt(files.get(title)?.mode ?? "0644", 8)));
+    expect(await readdir(volume.target)).toEqual(["many"]);
+  });
+
   it("shares one store between two pods, and goes on when one of them goes", async () => {
     await push("shared:v1", ["docs/deep/c.bin"]);
     const first = await published({ reference: named("shared:v1") });
@@ -183,6 +207,59 @@ describe("publish of an image", () => {
     expect(mount?.type).not.toBe("overlay");
     expect(mount?.flags).toEqual(expect.arrayContaining(["ro", "nosuid", "nodev"]));
     expect(await contentsOf(copied.target)).toEqual(await contentsOf(stacked.target));
+  });
+});
+
+describe("publish of what Docker pushes", () => {
+  const docker = (kind: string) => `application/vnd.docker.${kind}`;
+  const repository = () => named("docker");
+  type Pushed = { readonly mediaType: string; readonly digest: string; readonly size: number };
+
+  async function pushed(what: "blob" | "manifest", mediaType: string, bytes: string | Buffer, at = "") {
+    await writeFile(path.join(folder, "pushed"), bytes);
+    const args = [what, "push", "--plain-http", "--descriptor", "--media-type", mediaType];
+    return JSON.parse(await orasCli(folder, [...args, `${repository()}${at}`, "pushed"])) as Pushed;
+  }
+
+  /** A schema 2 manifest of these archives. */
+  async function pushSchema2(architecture: string, archives: readonly Buffer[]): Promise<Pushed> {
+    const diffIds = archives.map((bytes) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`);
+    const config = { os: "linux", architecture, rootfs: { type: "layers", diff_ids: diffIds } };
+    const layers = [];
+    for (const bytes of archives)
+      layers.push(await pushed("blob", docker("image.rootfs.diff.tar.gzip"), gzipSync(bytes)));
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: docker("distribution.manifest.v2+json"),
+      config: await pushed("blob", docker("container.image.v1+json"), JSON.stringify(config)),
+      layers,
+    };
+    const name = `:${architecture}`;
+    return await pushed("manifest", manifest.mediaType, JSON.stringify(manifest), name);
+  }
+
+  it("takes its lists and schema 2 manifests as it takes OCI's", async () => {
+    const base = tar(directory("etc/"), file("etc/gone", "gone"), file("etc/base", "base"));
+    const manifests = [];
+    for (const architecture of ["amd64", "arm64"]) {
+      const own = tar(directory("etc/"), file("etc/.wh.gone", ""), file("etc/platform", architecture));
+      const platform = { os: "linux", architecture };
+      manifests.push({ ...(await pushSchema2(architecture, [base, own])), platform });
+    }
+    const mediaType = docker("distribution.manifest.list.v2+json");
+    await pushed("manifest", mediaType, JSON.stringify({ schemaVersion: 2, mediaType, manifests }), ":v1");
+    const node = process.arch === "x64" ? "amd64" : process.arch;
+    const foreign = manifests.find(({ platform }) => platform.architecture !== node);
+    for (const [reference, attributes, platform] of [
+      [`${repository()}:v1`, {}, node],
+      [`${repository()}:v1`, { platform: "linux/arm64" }, "arm64"],
+      [`${repository()}@${foreign?.digest}`, {}, foreign?.platform.architecture],
+    ] as const) {
+      const volume = await published({ reference, ...attributes });
+      expect((await mountsAt(volume.target)).map(({ type }) => type)).toEqual(["overlay"]);
+      expect(Object.keys(await contentsOf(volume.target))).toEqual(["etc/base", "etc/platform"]);
+      expect(await read(volume, "etc/platform")).toBe(platform);
+    }
   });
 });
 
@@ -286,6 +363,36 @@ describe("publish under the names of csi-driver-oras", () => {
       accessible_topology: { segments: { "csi.oras.land/node": "node-1" } },
     });
     expect(await other.stop()).toBe(0);
+  });
+});
+
+describe("the settings of mounts", () => {
+  it.each([
+    [{ nosuid: false }, ["nodev"]],
+    [{ nodev: false }, ["nosuid"]],
+    [{}, ["nosuid", "nodev"]],
+  ] as const)("%j leave %j in the kernel's table, on every kind of volume", async (mount, left) => {
+    await using other = await openPlugin({ settings: { mount } });
+    const flagsAt = async (target: string) =>
+      (await mountsAt(target)).map(({ flags }) =>
+        flags.filter((flag) => /^(ro|rw|nosuid|nodev)$/.test(flag)),
+      );
+    const [files, image] = [named("files:v1"), named("image:v1")];
+    for (const [attributes, access] of [
+      [{ reference: files }, "ro"],
+      [{ reference: image }, "ro"],
+      [{ reference: image, layout: "copy" }, "ro"],
+      [{ reference: files, writable: "true" }, "rw"],
+    ] as const) {
+      const volume = await podVolume(other, { attributes, writable: access === "rw" });
+      await volume.publish();
+      expect(await flagsAt(volume.target)).toEqual([[access, ...left]]);
+      await volume.unpublish();
+    }
+    const claim = new ClaimCalls({ plugin: other }, { name: "flags" });
+    await claim.runPod(async (at) => expect(await flagsAt(at)).toEqual([["rw", ...left]]));
+    await claim.deleteAtLast();
+    await nothingLeft(other);
   });
 });
 
