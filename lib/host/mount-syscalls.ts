@@ -95,9 +95,11 @@ export function fsmount(context: number, attributes: number): number {
   return checked("fsmount", fsmount2(432, context, contextCloseOnExec, attributes));
 }
 
-export function mountSetattr(fd: number, attributes: number, propagation: number): void {
-  // struct mount_attr: what to set, what to clear, propagation, user namespace.
-  const all = new BigUint64Array([BigInt(attributes), 0n, BigInt(propagation), 0n]);
+export type MountChange = { readonly set?: number; readonly clear?: number; readonly propagation?: number };
+
+export function mountSetattr(fd: number, { set = 0, clear = 0, propagation = 0 }: MountChange): void {
+  // struct mount_attr, whose last member is a user namespace.
+  const all = new BigUint64Array([BigInt(set), BigInt(clear), BigInt(propagation), 0n]);
   checked("mount_setattr", mount_setattr(442, fd, nothing, atEmptyPath, all, attributesSize));
 }
 

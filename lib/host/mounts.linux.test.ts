@@ -74,6 +74,23 @@ describe.runIf(privileged)("on this kernel", () => {
       expect(line).toMatch(/ ro,nosuid,nodev,/);
     });
 
+    it("has setuid bits and devices where they are allowed, also where the source's mount has neither", async () => {
+      await directories("s", "t", "u");
+      await execa("mount", ["-t", "tmpfs", "-o", "nosuid,nodev", "tmpfs", at("s")]);
+      await mounts.bind({ source: at("s"), target: at("t"), flags: free });
+      expect(await mounts.at(at("t"))).toMatchObject([{ noSuid: false, noDev: false }]);
+      await mounts.bind({ source: at("s"), target: at("u"), flags: { ...free, noSuid: true } });
+      expect(await mounts.at(at("u"))).toMatchObject([{ noSuid: true, noDev: false }]);
+      expect(await mounts.at(at("s"))).toMatchObject([{ noSuid: true, noDev: true }]);
+    });
+
+    it("never makes writable what the source's mount shows read-only", async () => {
+      await directories("s", "t");
+      await execa("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", at("s")]);
+      await mounts.bind({ source: at("s"), target: at("t"), flags: free });
+      await expect(writeFile(at("t", "f"), "x")).rejects.toMatchObject({ code: "EROFS" });
+    });
+
     it("goes on showing a source that was deleted, says so, and can be unmounted", async () => {
       await directories("s", "t");
       await writeFile(at("s", "f"), "x");
