@@ -1,7 +1,7 @@
 // The node plugin, whole: what a start does in which order, and what a stop undoes.
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { isPendingWriteBack } from "../lib/core/claim-record.ts";
+import { isLimited, isPendingWriteBack } from "../lib/core/claim-record.ts";
 import { rootsOfInline } from "../lib/core/record.ts";
 import { sweepAttempts } from "../lib/host/attempts.ts";
 import { takeLock } from "../lib/host/lock.ts";
@@ -99,7 +99,7 @@ async function repairLimits(limits: Limits, kept: readonly [Records, ClaimRecord
   const [records, claims] = kept;
   limits.know(() => [...records.scratches(), ...claims.all.values()]);
   if (records.unreadable.length + claims.unreadable.length > 0) return;
-  const lifted = await limits.repair();
+  const lifted = await limits.repair([...claims.all.values()].filter(isLimited));
   if (lifted > 0) log.info("Lifted limits that no volume has", { projects: lifted });
 }
 

@@ -120,6 +120,11 @@ export function rootsOfClaim({ base, group, commit, push }: ClaimRecord): readon
   ];
 }
 
+/** Whether what its pods write is limited still: what is committed is content, and what is let go is on its way out. */
+export function isLimited({ commit, letGo }: ClaimRecord): boolean {
+  return commit === undefined && letGo === undefined;
+}
+
 /** Whether it is deleted but for its changes, which are owed to the registry still. */
 export function isPendingWriteBack({ deletedMs, settings, terms, letGo, push }: ClaimRecord): boolean {
   const isOwed = settings.cache !== undefined && terms.policy !== "pull" && terms.policy !== "discard";

@@ -627,6 +627,49 @@ describe("a stop after each step of a claim's life", () => {
   });
 });
 
+describe("a stop after each step of an expansion", () => {
+  it("leaves what a restart makes the limit of its Record, and what the same call makes the larger one", async () => {
+    const [small, large] = [10 * 2 ** 20, 20 * 2 ** 20];
+    const seen: number[] = [];
+    for (let stop = 0, isDone = false; !isDone; stop++) {
+      const node = new ClaimNode();
+      const deps = await node.startClaims();
+      const { volumeId } = await createClaim(deps, createRequest(), call);
+      await stageClaim(deps, stageRequest(volumeId), call);
+      const limit = async () => (await node.quotas.list()).map(({ limits }) => limits?.bytes);
+      const size = { requiredBytes: large, limitBytes: 0 };
+      node.stopAfter = node.effects + stop;
+      isDone = await expandClaim(deps, { volumeId, path: staging, size }).then(
+        () => true,
+        () => false,
+      );
+      node.stopAfter = undefined;
+      const again = await node.startClaims();
+      const { bytes } = again.claims.require(volumeId);
+      seen.push(bytes);
+      expect(await limit(), `after ${stop} effects`).toEqual([bytes]);
+      expect(await expandClaim(again, { volumeId, path: staging, size })).toEqual({ bytes: large });
+      expect(await limit(), `after ${stop} effects`).toEqual([large]);
+      expect(again.claims.require(volumeId).inodes).toBe(5120);
+    }
+    expect([seen[0], seen.at(-1)]).toEqual([small, large]);
+    expect(seen.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("limits nothing again that is committed or let go", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
+    await use(node, deps, volumeId);
+    const push = () => Promise.reject(new Failure("unavailable", "the registry is down"));
+    const deleting = deleteClaim({ ...deps, push }, { volumeId, secrets: new Map() }, call);
+    await expect(deleting).rejects.toEqual(being("unavailable"));
+    const again = await node.startClaims();
+    expect(again.claims.require(volumeId).commit).toBeDefined();
+    expect((await node.quotas.list()).filter(({ limits }) => limits !== undefined)).toEqual([]);
+  });
+});
+
 describe("a class that requires limits", () => {
   it("finds no room on a node without, and its claims are sent to another", async () => {
     const node = new ClaimNode();

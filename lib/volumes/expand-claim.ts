@@ -1,5 +1,5 @@
 // The journey of NodeExpandVolume: a claim's limit is raised while pods use it.
-import type { ClaimRecord } from "../core/claim-record.ts";
+import { type ClaimRecord, isLimited } from "../core/claim-record.ts";
 import { expandClaim as expanded } from "../core/claim-steps.ts";
 import { Failure } from "../core/failure.ts";
 import { formatBytes } from "../core/quantity.ts";
@@ -32,7 +32,7 @@ export async function expandClaim(
 }
 
 /** What was committed is content, whose limit is lifted: a new one would stand in the way of its write-back. */
-function refuseCommitted({ volumeId, commit, letGo }: ClaimRecord): void {
-  if (commit === undefined && letGo === undefined) return;
-  throw new Failure("busy", `Cannot make the volume "${volumeId}" larger: it is being deleted`);
+function refuseCommitted(record: ClaimRecord): void {
+  if (isLimited(record)) return;
+  throw new Failure("busy", `Cannot make the volume "${record.volumeId}" larger: it is being deleted`);
 }

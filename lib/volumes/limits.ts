@@ -79,8 +79,11 @@ export class Limits {
     this.#kept.push(records);
   }
 
-  /** Clears the limits of projects of ours that nobody is known to have: a start finds what a crash left. */
-  async repair(): Promise<number> {
+  /**
+   * Clears the limits of projects of ours that nobody is known to have, and sets those of `limited`, whose Records are
+   * written before: a start finds what a crash left. How many it cleared.
+   */
+  async repair(limited: Iterable<Limited & QuotaLimits> = []): Promise<number> {
     if (this.#deps === undefined) return 0;
     const { quotas, root } = this.#deps;
     const taken = this.#recorded();
@@ -88,6 +91,7 @@ export class Limits {
       ({ project, limits }) => limits !== undefined && this.#isOurs(project) && !taken.has(project),
     );
     for (const { project } of stray) await quotas.clearLimits(root, project);
+    for (const { project, bytes, inodes } of limited) await this.set(project, { bytes, inodes });
     return stray.length;
   }
 

@@ -1,5 +1,6 @@
 // A node in memory: its files, mounts, Records and a store of one Tree, which can be stopped after any effect.
 import type { Filling } from "../../archive/start-upper.ts";
+import { isLimited } from "../../core/claim-record.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Reference } from "../../core/reference.ts";
@@ -118,7 +119,7 @@ export class TestNode {
     const limited = { quotas, root, projects: { base: 1000, count: 100 } };
     const limits = new Limits(this.hasQuotas ? limited : undefined);
     limits.know(() => [...records.scratches(), ...claims.all.values()]);
-    await limits.repair();
+    await limits.repair([...claims.all.values()].filter(isLimited));
     return {
       files,
       mounts,
