@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "n
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { basic } from "../testing/guard.ts";
 import { orasCli } from "../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry, registryUser } from "../testing/real-registry.ts";
 import { openRegistryDouble, type RegistryDouble } from "../testing/registry-double.ts";
@@ -408,6 +409,44 @@ describe("a claim and its secrets", { timeout: 120_000 }, () => {
       const text = await readFile(path.join(entry.parentPath, entry.name), "latin1");
       expect(text.includes(registryUser.password), entry.name).toBe(false);
     }
+  });
+
+  it("never takes the key from a head that was disguised as absent to those it was staged with", async () => {
+    const registry = open.use(await openRegistryDouble());
+    const [reader, owner] = [
+      { username: "reader", password: "r" },
+      { username: "owner", password: "o" },
+    ];
+    const by = ({ username, password }: typeof owner) => basic(username, password);
+    const always = Number.POSITIVE_INFINITY;
+    const challenge = { "www-authenticate": 'Basic realm="double"' };
+    const without = { kind: "status", status: 401, headers: challenge } as const;
+    registry.spoilWhere(({ headers }) => headers["authorization"] === undefined, without, always);
+    const hidden = { kind: "status", status: 404 } as const;
+    registry.spoilWhere(({ headers }) => headers["authorization"] === by(reader), hidden, always);
+    await round(cached(await newNode(), registry.host, { name: "first", secrets: owner }), fillBuild);
+    const head = registry.pushes.digestOf("main");
+    expect(head).toBeDefined();
+    const plugin = await newNode();
+    const claim = cached(plugin, registry.host, { name: "second", secrets: reader });
+    await claim.runPod(async (at) => {
+      expect(Object.keys(await digestsIn(at))).toEqual([]);
+      await writeFile(path.join(at, "little"), "little");
+    });
+    const deleted = cached(plugin, registry.host, { name: "second", secrets: owner });
+    deleted.id = claim.id;
+    await deleted.deleteAtLast();
+    expect(registry.pushes.digestOf("main")).toBe(head);
+    expect(registry.pushes.tags()).toHaveLength(3);
+    expect(plugin.log.join("\n")).toContain("were told that there was none");
+    await expectNoClaims(plugin);
+    // Who is shown it goes on from it, and has the key.
+    const third = cached(plugin, registry.host, { name: "third", secrets: owner });
+    await round(third, async (at) => {
+      expect(Object.keys(await digestsIn(at))).toHaveLength(3);
+      await writeFile(path.join(at, "more"), "more");
+    });
+    expect(registry.pushes.digestOf("main")).not.toBe(head);
   });
 
   it("is told what is missing without them, and waits", async () => {

@@ -26,6 +26,8 @@ export type ClaimBase = {
   readonly origin: BaseOrigin;
   /** Also of an outgrown head that an empty base takes the place of. */
   readonly version?: Version;
+  /** The registry answered that the key had no head: so it was, or the credentials were not shown it. */
+  readonly isHeadAbsent?: true;
   /** Of the files that it shows, as far as it was told. */
   readonly bytes?: number;
   /** It is less than it should be, because something failed: never moves the key. */
@@ -207,6 +209,7 @@ function readBase(fields: Fields): ClaimBase {
     ...readVersionOf(fields),
     ...(bytes === undefined ? {} : { bytes }),
     isTainted: fields.boolean("isTainted"),
+    ...(fields.has("isHeadAbsent") ? { isHeadAbsent: true } : {}),
     ...(note === undefined ? {} : { note }),
   };
 }

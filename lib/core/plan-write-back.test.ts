@@ -11,7 +11,13 @@ import {
 } from "./claim-steps.ts";
 import { digestOf } from "./digest.ts";
 import { Failure } from "./failure.ts";
-import { planKeyMove, planWriteBack, type WriteBackSeen, whyKeyless } from "./plan-write-back.ts";
+import {
+  isToSeeHead,
+  planKeyMove,
+  planWriteBack,
+  type WriteBackSeen,
+  whyKeyless,
+} from "./plan-write-back.ts";
 import { committed, made, settings, used } from "./testing/claims.ts";
 
 const seen: WriteBackSeen = { record: used, boot: "b1", nowMs: 1.71e12, isMounted: false };
@@ -249,5 +255,30 @@ describe("whyKeyless()", () => {
     const tainted = { ...committed, base: { layers: [], origin: "empty", isTainted: true } } as const;
     expect(whyKeyless(tainted, "b1", undefined)).toContain("less than the head");
     expect(whyKeyless(mounted, "b2", undefined)).toContain("went down");
+  });
+
+  describe("for a head that the claim was told is not there", () => {
+    const unshown = {
+      ...committed,
+      base: { layers: [], origin: "empty", isTainted: false, isHeadAbsent: true },
+    } as const;
+    const at = (timeMs: number) => ({ version: { timeMs, id: "other" } });
+
+    it("is where that is older than the claim: it was not shown", () => {
+      expect(isToSeeHead(unshown)).toBe(true);
+      expect(whyKeyless(unshown, "b1", at(made.createdMs - 1))).toContain("were told that there was none");
+      expect(planKeyMove(unshown, "b1", at(made.createdMs - 1)).moves).toBe(false);
+    });
+
+    it.each([
+      ["none there still", unshown, undefined],
+      ["that came since", unshown, at(made.createdMs)],
+      ["that a slow writer pushed since, as the same credentials tell", unshown, { ...at(1), isNews: true }],
+      ["that others put there", unshown, {}],
+      ["that it started from by what was here", { ...unshown, base: { ...unshown.base, ...at(1) } }, at(1)],
+      ["where it saw one", committed, at(1)],
+    ] as const)("is not for %s", (_, record, head) => {
+      expect(whyKeyless(record, "b1", head)).toBeUndefined();
+    });
   });
 });

@@ -82,16 +82,38 @@ function mayDrop(record: ClaimRecord, nowMs: number): boolean {
 }
 
 /** What the moving tag points at: nothing, a version, or something that others than Larder put there. */
-export type KeyHead = { readonly version?: Version } | undefined;
+export type KeyHead =
+  | {
+      readonly version?: Version;
+      /** Who asks now was told that there was none when the claim looked: so there was none. */
+      readonly isNews?: boolean;
+    }
+  | undefined;
+
+/** Whether it takes a look at the head to know: what the claim was not shown may have been there all the time. */
+export function isToSeeHead({ base }: ClaimRecord): boolean {
+  return base?.isTainted === true || base?.isHeadAbsent === true;
+}
+
+/**
+ * Registries disguise a refusal as an absence. A head from before the claim was made, which it did not see, was kept from
+ * it, unless the same credentials find it now: then its writer was slow to push it.
+ */
+function isHidden({ base, createdMs }: ClaimRecord, head: KeyHead): boolean {
+  if (base?.isHeadAbsent !== true || head?.version === undefined || head.isNews === true) return false;
+  return head.version.timeMs < createdMs && !isSame(base.version, head.version);
+}
 
 /** Why this version is never to have its key, in words; undefined where it may. Trouble never becomes content. */
 export function whyKeyless(record: ClaimRecord, boot: string, head: KeyHead): string | undefined {
   const { base, push } = record;
   const isDown = noticeDown(record, boot).wentDown !== undefined;
   const isLess = base?.isTainted === true && !isSame(base.version, head?.version);
-  if (push === undefined ? !isDown && !isLess : !push.isKeyless) return undefined;
-  return isDown
-    ? "the claim was mounted when its node went down, and no pod has ended well on it since"
+  const isUnseen = isHidden(record, head);
+  if (push === undefined ? !isDown && !isLess && !isUnseen : !push.isKeyless) return undefined;
+  if (isDown) return "the claim was mounted when its node went down, and no pod has ended well on it since";
+  return isUnseen
+    ? "the head is older than the claim, whose credentials were told that there was none; let those with which it is staged read the cache"
     : "the claim started from less than the head, because that could not be had";
 }
 

@@ -47,10 +47,10 @@ async function readHead(
 ): Promise<Found> {
   try {
     const { found, isMirrors } = await readCandidate(deps, access, tag, asking);
-    if (!isMirrors) deps.letIn.note(record.volumeId, access);
+    if (!isMirrors) deps.letIn.note(record.volumeId, access, "head");
     return found;
   } catch (error) {
-    if (isFailure(error, "not-found")) deps.letIn.note(record.volumeId, access);
+    if (isFailure(error, "not-found")) deps.letIn.note(record.volumeId, access, "none");
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import type { BaseOrigin, ClaimRecord } from "../core/claim-record.ts";
 import type { ClaimCache } from "../core/claim-settings.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { type BasePlan, type BaseSeen, planBase } from "../core/plan-base.ts";
+import { whyKeyless } from "../core/plan-write-back.ts";
 import { askForBase, pinned } from "./ask-for-base.ts";
 import { accessesFor } from "./cache-access.ts";
 import { type KnownHead, readKnownHead } from "./known-heads.ts";
@@ -90,7 +91,8 @@ async function withAnswer(
 async function withOwnHeads(deps: FindDeps, search: Search, seen: Seen): Promise<Seen> {
   const { cache } = search.record.settings;
   if (cache === undefined) return seen;
-  const local = await localHead(deps, search, { cache, isShown: seen.head?.kind === "found" });
+  const head = seen.head?.kind === "found" ? seen.head.found : undefined;
+  const local = await localHead(deps, search, { cache, head });
   return await withKnown(deps, search, { ...seen, ...(local === undefined ? {} : { local }) });
 }
 
@@ -116,12 +118,19 @@ const toCandidate = (cache: ClaimCache, { digest, ...candidate }: KnownHead) => 
 async function localHead(
   deps: FindDeps,
   search: Search,
-  { cache, isShown }: { readonly cache: ClaimCache; readonly isShown: boolean },
+  { cache, head }: { readonly cache: ClaimCache; readonly head: Found | undefined },
 ): Promise<NonNullable<Seen["local"]> | undefined> {
   const accesses = await accessesOrNone(deps, search, cache);
-  const isLetIn = isShown && deps.letIn.has(search.record.volumeId, accesses);
-  const mayHave = ({ volumeId }: ClaimRecord) => isLetIn || deps.letIn.has(volumeId, accesses);
-  const local = newestLocal(deps.claims.all.values(), cache, deps.files.bootId(), mayHave);
+  const isLetIn = head !== undefined && deps.letIn.has(search.record.volumeId, accesses);
+  const boot = deps.files.bootId();
+  // It will not have the key from a head that was kept from its claim: so it is no head here either.
+  const isBarred = (record: ClaimRecord) => {
+    const isNews = accesses.some((access) => deps.letIn.wasToldNone(record.volumeId, access));
+    return head !== undefined && whyKeyless(record, boot, { ...head, isNews }) !== undefined;
+  };
+  const mayHave = (record: ClaimRecord) =>
+    (isLetIn || deps.letIn.has(record.volumeId, accesses)) && !isBarred(record);
+  const local = newestLocal(deps.claims.all.values(), cache, boot, mayHave);
   if (local === undefined) return undefined;
   const own = local.layers.slice(-1);
   const { baseBytes = deps.layers.bytesOf(local.layers.slice(0, -1)) } = local;

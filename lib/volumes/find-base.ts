@@ -22,15 +22,16 @@ export async function findBase(deps: FindDeps, search: Search): Promise<BaseFoun
   const choice = await chooseBase(deps, search, { answers, attempt });
   const { origin, isTainted, base: found, tried: tree } = choice;
   const note = choice.note === undefined ? {} : { note: choice.note };
+  const seen = choice.answers.head?.kind === "absent" ? ({ isHeadAbsent: true } as const) : {};
   if (found === undefined || tree === undefined) {
     const after = choice.after === undefined ? {} : { version: choice.after };
-    return toBaseFound({ layers: [], origin, isTainted, ...after, ...note });
+    return toBaseFound({ layers: [], origin, isTainted, ...seen, ...after, ...note });
   }
   if (origin === "head") await noteHead(deps, search.record, found, known);
   // Others than Larder tell nothing of how much they hold.
   const { version, bytes } = found;
   const told = version === undefined ? {} : { version, bytes };
-  return toBaseFound({ ...contentOf(tree, found), origin, isTainted, ...told, ...note }, tree);
+  return toBaseFound({ ...contentOf(tree, found), origin, isTainted, ...seen, ...told, ...note }, tree);
 }
 
 function contentOf({ key, digest, layerIds }: Leased, found: Found): Pick<ClaimBase, "layers" | "tree"> {

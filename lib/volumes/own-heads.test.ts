@@ -1,8 +1,9 @@
 // To whom a node gives what it has of a Cache by itself, over the real store, packer, ORAS and a registry with a password.
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
+import { Failure } from "../core/failure.ts";
 import { forgetKnownHeads } from "./known-heads.ts";
 import { listOf, RealClaim } from "./testing/real-claim.ts";
 import { type RealDeps, RealNode, Stopped } from "./testing/real-node.ts";
@@ -75,6 +76,25 @@ describe("findBase() of what a node has by itself", () => {
     expect(third.record.base?.origin).toBe("local");
     expect(listOf(await third.show())).toEqual(["one", "two"]);
     expect(await originOf("four", nobody)).toEqual(["empty", true]);
+  });
+
+  it("gives none that began without the registry's own head, which was disguised as absent to its claim", async () => {
+    await (await commit("one")).delete(deps, member);
+    const disguise = vi.spyOn(deps.trees, "fetchTag");
+    disguise.mockRejectedValue(new Failure("not-found", "Cannot resolve: the registry has no such tag"));
+    const second = await begin("two", stranger);
+    disguise.mockRestore();
+    expect(second.record.base).toMatchObject({ origin: "empty", isTainted: false, isHeadAbsent: true });
+    writeFileSync(path.join(second.upper, "two"), "two");
+    await second.unstage();
+    const refusing = { ...deps, push: () => Promise.reject(new Failure("unavailable", "down")) };
+    await expect(second.delete(refusing, member)).rejects.toThrow("down");
+    expect(second.record.commit).toBeDefined();
+    const third = await begin("three", member);
+    expect(third.record.base).toMatchObject({ origin: "head", isTainted: false });
+    expect(listOf(await third.show())).toEqual(["one"]);
+    await second.delete(deps, member);
+    expect(await originOf("four", member)).toEqual(["head", false]);
   });
 
   it("gives what it last knew of a key to those alone who were proven for it", async () => {

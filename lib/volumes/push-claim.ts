@@ -5,7 +5,7 @@ import type { ClaimRecord } from "../core/claim-record.ts";
 import { type ClaimCache, formatCache } from "../core/claim-settings.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { contestKey, isSameVersion } from "../core/key-contest.ts";
-import { type KeyHead, whyKeyless } from "../core/plan-write-back.ts";
+import { isToSeeHead, type KeyHead, whyKeyless } from "../core/plan-write-back.ts";
 import { formatPushProgress, type ProgressSample, rateOf } from "../core/progress.ts";
 import { finishVersion } from "../registry/finish-version.ts";
 import { pushVersion } from "../registry/push-version.ts";
@@ -16,10 +16,12 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { compose, type Fixed, fixedOf } from "./compose-claim.ts";
 import { type Begun, type ConfirmDeps, confirmPush } from "./confirm-push.ts";
 import type { Told } from "./delete-claim.ts";
+import type { LetIn } from "./let-in.ts";
 import { finishTrimOf, type PackedClaim, packWhole } from "./pack-claim.ts";
 
 export type PushClaimDeps = Omit<ConfirmDeps, "onPushStep"> &
   Pick<ClaimDeps, "clock"> & {
+    readonly letIn: Pick<LetIn, "wasToldNone">;
     /** Waited for after each step, so that a test can stop there as a crash would. */
     readonly onPushStep?: (step: PushStep | "begun" | "registered" | "confirmed") => Promise<void>;
   };
@@ -138,10 +140,16 @@ async function isBarred(
   { record, access, fixed }: { readonly record: ClaimRecord; readonly access: Access; readonly fixed: Fixed },
 ): Promise<boolean> {
   const boot = deps.files.bootId();
-  // Most need no look at the head; and some registries deny a repository that the first push makes.
-  if (whyKeyless(record, boot, undefined) === undefined) return false;
-  const head = await readHead(deps, access, contestKey(fixed.cache.key, fixed.version).tag);
-  const why = whyKeyless(record, boot, head);
+  const isTrouble = whyKeyless(record, boot, undefined) !== undefined;
+  if (!isTrouble && !isToSeeHead(record)) return false;
+  const { tag } = contestKey(fixed.cache.key, fixed.version);
+  const head = await readHead(deps, access, tag).catch((error: unknown) => {
+    // Some registries deny a repository that the first push makes.
+    if (!isTrouble && isFailure(error, "denied")) return undefined;
+    throw error;
+  });
+  const isNews = deps.letIn.wasToldNone(record.volumeId, access);
+  const why = whyKeyless(record, boot, head === undefined ? undefined : { ...head, isNews });
   if (why === undefined) return false;
   deps.log.warn("A claim's version will not have its key", { volume: record.volumeId, why });
   return true;
