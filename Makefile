@@ -36,7 +36,6 @@ clean: ## remove what was installed and built
 
 node_modules/.ready: package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed (any version from 8 on; it brings the right Node itself): install nodejs and npm" >&2; exit 1; }
-	@echo "installing the pinned packages, Node among them (once)"
 	@# Not npm ci: it refuses where a registry lacks other platforms' optional binaries. Versions and sums are the lock's all the same.
-	@npm install --no-save --loglevel=error
+	@tools/beat "installing the pinned packages, Node among them (once)" npm install --no-save --loglevel=error
 	@touch $@
