@@ -3,8 +3,23 @@ export const say = (text = "") => console.log(text);
 
 const ms = (from: number) => `${(performance.now() - from).toFixed(0)} ms`;
 
+let stopped: NodeJS.Signals | undefined;
+
+/**
+ * From now on Ctrl-C ends the story as a failure would: the step that is under way is the last, and everything is taken
+ * down. A second one ends it at once.
+ */
+export function stopOnSignals(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.on(signal, () => {
+      if (stopped !== undefined) process.exit(1);
+      stopped = signal;
+    });
+}
+
 /** Says what is being done, does it, and says how long it took: on a terminal and in a log alike. */
 export async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
+  if (stopped !== undefined) throw new Error(`stopped by ${stopped}: everything is taken down`);
   const began = performance.now();
   process.stdout.write(`  ${what} …`);
   const beat = setInterval(() => process.stdout.write("."), 2_000);
@@ -25,7 +40,8 @@ export async function refusal(what: string, work: () => Promise<void>): Promise<
     await work();
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
-    say(`  ${what}:\n    ${code}: ${message}`);
+    // Node's own words begin with the code.
+    say(`  ${what}:\n    ${message.startsWith(`${code}:`) ? "" : `${code}: `}${message}`);
     return;
   }
   throw new Error(`${what} should have been refused, and was not`);

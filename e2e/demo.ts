@@ -6,10 +6,11 @@ import { openRealRegistry } from "../testing/real-registry.ts";
 import { tool } from "../testing/tool.ts";
 import { tellClaims } from "./demo-claims.ts";
 import { takeDown } from "./demo-end.ts";
-import { say, step } from "./demo-voice.ts";
+import { say, step, stopOnSignals } from "./demo-voice.ts";
 import { makeArtifacts, tellVolumes } from "./demo-volumes.ts";
 import { openPlugin } from "./plugin.ts";
 
+stopOnSignals();
 const folder = await mkdtemp(path.join(os.tmpdir(), "larder-demo-"));
 try {
   say("Larder: OCI artifacts become volumes, and volumes become artifacts again\n");
