@@ -4,7 +4,6 @@ import { groupTrees } from "../lib/archive/group-tree.ts";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import type { ClaimRecord } from "../lib/core/claim-record.ts";
 import { Failure } from "../lib/core/failure.ts";
-import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Trees } from "../lib/trees/trees.ts";
 import { Turns as QueuedTurns } from "../lib/trees/turns.ts";
@@ -93,7 +92,7 @@ function claimDeps(
 ): CreateDeps & DeleteDeps<PackedClaim> & UseDeps {
   const { ports, trees } = parts;
   const { oras, reader, patience } = ports;
-  const given = { ...toNode(settings), ...ports, ...parts, ...flying };
+  const given = { ...toNode(settings, ports), ...ports, ...parts, ...flying };
   const packing = {
     ...given,
     layers: trees.claimLayers,
@@ -127,14 +126,15 @@ async function requireOras({ lacking }: Ports, { volumeId }: ClaimRecord): Promi
 }
 
 /** What the administrator said, in the words of the journeys. */
-function toNode({ root, node, driver, registries, mount, selinux, claims, layer, chain }: NodeSettings) {
+function toNode(settings: NodeSettings, { selinux }: Pick<Ports, "selinux">) {
+  const { root, node, driver, registries, mount, claims, layer, chain } = settings;
   return {
     root,
     node,
     driver,
     registries,
     flags: mount,
-    ...(hasSelinux() ? { context: selinux.context } : {}),
+    ...(selinux.isOn ? { context: settings.selinux.context } : {}),
     pending: claims.pending,
     layerMax: layer.maxBytes,
     chainMax: chain.max,

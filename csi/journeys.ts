@@ -2,7 +2,6 @@
 import { groupTrees } from "../lib/archive/group-tree.ts";
 import { fillUpper } from "../lib/archive/start-upper.ts";
 import { isClaimId } from "../lib/core/claim-record.ts";
-import { hasSelinux } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { openOccupants } from "../lib/volumes/occupants.ts";
 import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
@@ -41,7 +40,7 @@ export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys 
 
 function openInline(settings: NodeSettings, parts: ClaimParts & Pick<Parts, "records">): InlineJourneys {
   const { ports, records, limits, strays, discard, trees, turns, occupants } = parts;
-  const { files, mounts, keyring, clock, log, platform } = ports;
+  const { files, mounts, keyring, clock, log, platform, selinux } = ports;
   const deps: PublishDeps & StatsDeps = {
     files,
     mounts,
@@ -62,7 +61,7 @@ function openInline(settings: NodeSettings, parts: ClaimParts & Pick<Parts, "rec
     root: settings.root,
     registries: settings.registries,
     inline: settings.inline,
-    view: { ...settings.mount, ...(hasSelinux() ? { context: settings.selinux.context } : {}) },
+    view: { ...settings.mount, ...(selinux.isOn ? { context: settings.selinux.context } : {}) },
   };
   return {
     publish: (request, call) => publish(deps, request, call),

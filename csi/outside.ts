@@ -16,6 +16,7 @@ import { LinuxPools } from "../lib/host/pool.linux.ts";
 import { openProcesses } from "../lib/host/processes.linux.ts";
 import { linuxQuotas } from "../lib/host/quotas.linux.ts";
 import { openRemover } from "../lib/host/remover.ts";
+import { linuxSelinux } from "../lib/host/selinux.ts";
 import { readTextFile } from "../lib/host/text-file.ts";
 import { type KeyringSettings, openKeyring } from "../lib/registry/keyring.ts";
 import { parseCredentialProviders } from "../lib/settings/credential-providers.ts";
@@ -90,6 +91,7 @@ export async function openOutside(
     mounts,
     quotas: linuxQuotas,
     pools: new LinuxPools({ ...pooling, mounts }),
+    selinux: linuxSelinux(),
     log,
     metrics,
     ...openRegistries(settings, { log, metrics, processes, env }),

@@ -1,6 +1,5 @@
 // Where this start finds the store, and the trash of the file system it is on.
 import path from "node:path";
-import { hasSelinux, labelDirectory } from "../lib/host/selinux.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { Trash } from "../lib/trees/trash.ts";
 import { type OpenedLimits, openLimits } from "../lib/volumes/open-limits.ts";
@@ -12,8 +11,10 @@ export type PlacedStore = OpenedLimits & {
   readonly notes: readonly string[];
 };
 
-/** Safe to repeat. Throws where the settings ask for what this node has not. */
-export async function placeStore(settings: NodeSettings, ports: Ports): Promise<PlacedStore> {
+export type PlacingPorts = Pick<Ports, "files" | "quotas" | "pools" | "selinux" | "log" | "remover">;
+
+/** Safe to repeat. What it hands out has its label. Throws where the settings ask for what this node has not. */
+export async function placeStore(settings: NodeSettings, ports: PlacingPorts): Promise<PlacedStore> {
   const outer = await openTrash(settings.root, ports);
   const discard = (at: string) => outer.take(at);
   const opened = await openLimits({ ...ports, discard }, settings);
@@ -25,15 +26,16 @@ export async function placeStore(settings: NodeSettings, ports: Ports): Promise<
   return { ...opened, notes, trash: await openTrash(opened.root, ports) };
 }
 
-async function openTrash(root: string, { files, log, remover }: Ports): Promise<Trash> {
+async function openTrash(root: string, { files, log, remover }: PlacingPorts): Promise<Trash> {
   const directory = path.join(root, "trash");
   await files.makeDirectory(directory);
   const onTrouble = (message: string, error: unknown) => log.error(message, { error });
   return new Trash({ files, directory, removeTree: remover.removeTree, onTrouble });
 }
 
-function label(root: string, { selinux }: NodeSettings, { log }: Ports): void {
-  if (!hasSelinux()) return;
-  labelDirectory(root, selinux.context);
-  log.info("Labelled the store for SELinux", { context: selinux.context });
+function label(root: string, settings: NodeSettings, { selinux, log }: PlacingPorts): void {
+  if (!selinux.isOn) return;
+  const { context } = settings.selinux;
+  selinux.labelDirectory(root, context);
+  log.info("Labelled the store for SELinux", { context });
 }

@@ -10,6 +10,7 @@ import type { Mounts } from "../lib/host/mounts.ts";
 import type { Pools } from "../lib/host/pool.ts";
 import type { Quotas } from "../lib/host/quotas.ts";
 import type { Remover } from "../lib/host/remover.ts";
+import type { Selinux } from "../lib/host/selinux.ts";
 import type { Keyring } from "../lib/registry/keyring.ts";
 import type { Clock } from "../lib/volumes/patience.ts";
 import type { Registries } from "./registries.ts";
@@ -20,6 +21,7 @@ export type Ports = Registries & {
   readonly mounts: Mounts;
   readonly quotas: Quotas;
   readonly pools: Pools;
+  readonly selinux: Selinux;
   readonly log: Log;
   readonly metrics: Metrics & { expose(): Promise<Exposition> };
   readonly keyring: Keyring;

@@ -10,6 +10,17 @@ const lsetxattr = libcFunction(
   "int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)",
 );
 
+export interface Selinux {
+  readonly isOn: boolean;
+  /**
+   * Gives a directory its label; what is made in it from then on has the same. Repeating is safe. `invalid` for a label
+   * that is none or that the node's policy does not know, `unsupported` where the file system keeps none.
+   */
+  labelDirectory(path: string, label: string): void;
+}
+
+export const linuxSelinux = (): Selinux => ({ isOn: hasSelinux(), labelDirectory });
+
 /** Whether the kernel enforces or warns by SELinux: it registers its file system only then, mounted here or not. */
 export function hasSelinux(): boolean {
   return parseFilesystems(readFileSync("/proc/filesystems", "latin1")).has("selinuxfs");
@@ -25,10 +36,7 @@ export function isSelinuxLabel(text: string): boolean {
   return /^[\w.-]+:[\w.-]+:[\w.-]+(:[\w.:,-]+)?$/.test(text) && text.length <= 255;
 }
 
-/**
- * Gives a directory its label; what is made in it from then on has the same. Repeating is safe. `invalid` for a label
- * that is none or that the node's policy does not know, `unsupported` where the file system keeps none.
- */
+/** As Selinux says. */
 export function labelDirectory(path: string, label: string): void {
   const attempt = `Cannot label "${path}" as "${label}"`;
   if (!isSelinuxLabel(label))
