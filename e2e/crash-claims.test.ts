@@ -2,10 +2,14 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openRegistryDouble } from "../testing/registry-double.ts";
+import { file, tar } from "../testing/tar-bytes.ts";
 import { tool } from "../testing/tool.ts";
+import { putImage } from "./artifact.ts";
 import { ClaimCalls, type ClaimRequest, openClaimPlugin } from "./claim-calls.ts";
 import { KilledNode } from "./killed-node.ts";
-import { digestsIn, digestsOf, mountsUnder, namesIn } from "./node-state.ts";
+import { digestsIn, digestsOf, mountsUnder, namesIn, until } from "./node-state.ts";
+import type { Plugin } from "./plugin.ts";
 
 const MIB = 2 ** 20;
 const timeout = 900_000;
@@ -185,6 +189,18 @@ async function putBase(key: string): Promise<void> {
   await first.deleteAtLast();
 }
 
+/** On this node, and on another that has to ask the registry for all of it. */
+async function expectEverywhere(keys: readonly string[], holds: Readonly<Record<string, string>>) {
+  await using other = await openClaimPlugin();
+  for (const plugin of [node.plugin, other])
+    for (const key of keys) {
+      const next = new ClaimCalls({ plugin }, { ...cached(key), name: `next-${key}` });
+      await next.runPod(async (at) => expect(await digestsIn(at), key).toEqual(digestsOf(holds)));
+      await next.deleteAtLast();
+    }
+  await expectNoClaims();
+}
+
 describe("a kill at every effect of DeleteVolume", { timeout }, () => {
   /** Its versions, and what its moving tag means. */
   const versionsOf = (key: string) => {
@@ -221,18 +237,6 @@ describe("a kill at every effect of DeleteVolume", { timeout }, () => {
     expect(node.kills).toBeGreaterThanOrEqual(5);
     await expectEverywhere(keys, { base: "of the base", early: "written early" });
   });
-
-  /** On this node, and on another that has to ask the registry for all of it. */
-  async function expectEverywhere(keys: readonly string[], holds: Readonly<Record<string, string>>) {
-    await using other = await openClaimPlugin();
-    for (const plugin of [node.plugin, other])
-      for (const key of keys) {
-        const next = new ClaimCalls({ plugin }, { ...cached(key), name: `next-${key}` });
-        await next.runPod(async (at) => expect(await digestsIn(at), key).toEqual(digestsOf(holds)));
-        await next.deleteAtLast();
-      }
-    await expectNoClaims();
-  }
 });
 
 describe("a kill at every effect of a claim whose pods have a group", { timeout }, () => {
@@ -281,3 +285,90 @@ describe("a kill at every effect of a claim whose pods have a group", { timeout 
     await expectRoots(["base", "early"], keys);
   });
 });
+
+describe("a kill at every effect of a claim under the layout copy", { timeout }, () => {
+  beforeEach(() => {
+    putImage(node.registry, [tar(file("base", "of the base"))], { tags: ["seed"] });
+  });
+
+  const copied = (effects: string): Kills => ({
+    request: (key) => ({
+      ...cached(key),
+      parameters: { ...cached(key).parameters, from: `${node.registry.host}/caches/m2:seed`, layout: "copy" },
+    }),
+    effects,
+  });
+
+  it("at its stage leaves one copy of all of its base, mounted once", async () => {
+    await killInEach("stage", copied("^(writeAtomically|makeDirectory|bind|rename)$"), async (life) => {
+      expect(await mountsUnder(life.claim.staging)).toHaveLength(1);
+      await life.phases.publish();
+      expect(await life.read("base")).toBe("of the base");
+      await life.after("publish");
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(4);
+  });
+
+  it("at its commit and packing leaves one version of what changed, and all of it here and elsewhere", async () => {
+    const keys: string[] = [];
+    const effects = "^(rename|syncFilesystem|packDelta|claim .*)$";
+    await killInEach("delete", copied(effects), async () => {
+      const key = `delete-${keys.length}`;
+      keys.push(key);
+      expect(node.registry.pushes.layersOf(key)).toHaveLength(2);
+      expect(node.registry.pushes.tags().filter((tag) => tag.startsWith(`${key}.`))).toHaveLength(1);
+      await expectNoClaims();
+    });
+    expect(node.kills).toBeGreaterThanOrEqual(6);
+    await expectEverywhere(keys, { base: "of the base", early: "written early" });
+  });
+});
+
+describe("a kill while the base of a claim is copied from another registry", { timeout }, () => {
+  it("has its program ended at the next start; the same call brings the base and the version", async () => {
+    await using source = await openRegistryDouble();
+    putImage(source, [tar(file("seed", "of the seed"))], { tags: ["v1"] });
+    const hosts = [source.host, node.registry.host];
+    await node.restart({ registries: hosts.map((match) => ({ match, plainHttp: true })) });
+    const { parameters } = cached("copied");
+    const claim = new ClaimCalls(node, {
+      name: "copied",
+      parameters: { ...parameters, from: `${source.host}/team/store:v1` },
+    });
+    await claim.runPod((at) => writeFile(path.join(at, "early"), "written early"));
+    const isUpload = ({ method }: { readonly method: string }) => method === "POST";
+    const held = node.registry.hold(isUpload);
+    const deletion = claim.delete({ deadlineMs: 600_000 }).catch(() => undefined);
+    await until(() => node.registry.asked.some(isUpload), "the base is being copied");
+    const [program = 0] = await programsOf(node);
+    await node.plugin.kill();
+    await deletion;
+    expect(await isRunning(program)).toBe(true);
+    await node.start();
+    await until(async () => !(await isRunning(program)), "the program was ended");
+    expect(node.plugin.log.some((line) => /"processes":[1-9]/.test(line))).toBe(true);
+    held.release();
+    await claim.deleteAtLast();
+    const { pushes } = node.registry;
+    expect(pushes.layersOf("copied")).toHaveLength(2);
+    expect(pushes.layersOf("copied")[0]).toBe(source.pushes.layersOf("v1")[0]);
+    expect(pushes.tags().filter((tag) => tag.startsWith("copied."))).toHaveLength(1);
+    await expectEverywhere(["copied"], { seed: "of the seed", early: "written early" });
+  });
+});
+
+/** The processes that the plugin runs, as it has them written down. */
+async function programsOf({ plugin }: { readonly plugin: Plugin }): Promise<readonly number[]> {
+  const attempts = path.join(plugin.root, "attempts");
+  const records = (await namesIn(attempts)).map((name) =>
+    readFile(path.join(attempts, name, "process.json"), "utf8"),
+  );
+  return (await Promise.all(records)).map((text) => (JSON.parse(text) as { pid: number }).pid);
+}
+
+/** One that has ended, and that nobody asked how, runs no more. */
+async function isRunning(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return stat !== "" && !/\) [ZX] /.test(stat);
+}
