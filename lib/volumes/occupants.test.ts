@@ -51,6 +51,18 @@ describe("stageClaim()", () => {
     await stageClaim(deps, { ...stageRequest(other), path: elsewhere }, call);
   });
 
+  it("lets of two claims that are staged at one path at once only one be mounted there", async () => {
+    const third = (await createClaim(deps, createRequest({ name: "third" }), call)).volumeId;
+    const ends = await Promise.allSettled(
+      [other, third].map(
+        async (volumeId) => await stageClaim(deps, { ...stageRequest(volumeId), path: elsewhere }, call),
+      ),
+    );
+    expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(ends.find(({ status }) => status === "rejected")).toMatchObject({ reason: being("busy") });
+    expect(await node.mounts.at(elsewhere)).toHaveLength(1);
+  });
+
   it("never mounts a second time what a pod has, though its staging path was unmounted by hand", async () => {
     await node.mounts.unmount(staging);
     await leaving(async () => {

@@ -8,7 +8,7 @@ import type { ClaimDeps } from "./claim-deps.ts";
 import { ensureGroup, type GroupDeps, type GroupWish, isForPods } from "./claim-group.ts";
 import { mountClaim } from "./claim-mount.ts";
 import type { Call, PublishRequest, UnpublishRequest } from "./requests.ts";
-import { checkTarget, clearTarget, isMounted, leaveTarget, refuseOccupied } from "./target.ts";
+import { checkTarget, clearTarget, isMounted, leaveTarget, takePath } from "./target.ts";
 
 /**
  * The claim is at the target when it resolves, read-only in the kernel where that was asked; safe to repeat. For pods of
@@ -22,7 +22,7 @@ export async function publishClaim(deps: GroupDeps, request: PublishRequest, cal
   using _turn = deps.turns.take(volumeId);
   deps.unmounts.refuse(volumeId);
   const record = deps.claims.require(volumeId);
-  refuseOccupied(deps.occupants, volumeId, target, "target");
+  using _path = takePath(deps.occupants, volumeId, target, "target");
   refuseSecondTarget(record, capability, target);
   const readOnly = request.readOnly || isReader(capability);
   const before = record.publications.find((publication) => publication.target === target);

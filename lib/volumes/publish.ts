@@ -21,7 +21,7 @@ import { checkPublish, refuseReader } from "./publish-request.ts";
 import { ReadyTarget, type WantedRecord } from "./ready-target.ts";
 import type { Call, PublishRequest } from "./requests.ts";
 import { discardScratch, publishScratch, type ScratchDeps } from "./scratch.ts";
-import { checkTarget, clearTarget, isMounted, refuseOccupied, type TargetDeps } from "./target.ts";
+import { checkTarget, clearTarget, isMounted, type TargetDeps, takePath } from "./target.ts";
 import type { Turns } from "./turns.ts";
 
 export type PublishDeps = TargetDeps &
@@ -49,7 +49,7 @@ export async function publish(deps: PublishDeps, request: PublishRequest, call: 
   const gid = parseGroup(request.capability.mountGroup);
   const wanted = toRecord(request);
   using _turn = deps.turns.take(request.volumeId);
-  refuseOccupied(deps.occupants, request.volumeId, request.target, "target");
+  using _path = takePath(deps.occupants, request.volumeId, request.target, "target");
   const existing = deps.records.of(request.volumeId);
   const isKept = admit(existing, wanted) === "keep";
   if (await isMounted(deps, request.target)) {

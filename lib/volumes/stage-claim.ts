@@ -14,7 +14,7 @@ import type { FindDeps, Search } from "./lease-base.ts";
 import { waitFor, withPatience } from "./patience.ts";
 import type { Call, StageRequest } from "./requests.ts";
 import { leaseFixedBase } from "./return-base.ts";
-import { checkTarget, clearTarget, isMounted, refuseOccupied } from "./target.ts";
+import { checkTarget, clearTarget, isMounted, takePath } from "./target.ts";
 
 export type StageDeps = FindDeps &
   GroupDeps & {
@@ -36,7 +36,7 @@ export async function stageClaim(deps: StageDeps, request: StageRequest, call: C
   const record = seekBase(deps.claims.require(volumeId), deps.clock.now());
   const boot = deps.files.bootId();
   if (record.stage?.boot === boot) refuseOtherPath(record, path);
-  refuseOccupied(deps.occupants, volumeId, path, "stage");
+  using _path = takePath(deps.occupants, volumeId, path, "stage");
   if (await isMounted(deps, path)) {
     if (record.stage?.boot === boot && record.stage.path === path) return;
     await clearTarget(deps, path, { keepDirectory: true });

@@ -25,10 +25,13 @@ export async function isMounted(deps: TargetDeps, target: string): Promise<boole
   throw foreign("publish", target, top);
 }
 
-/** Throws `conflict` where another volume is recorded at the path, or this one otherwise: its mount is not to be replaced. */
-export function refuseOccupied(occupants: Occupants, volumeId: string, path: string, use: PathUse): void {
+/**
+ * Nobody else mounts anything at the path until it is disposed of. Throws `conflict` where another volume is recorded
+ * there, or this one otherwise, whose mount is not to be replaced; `busy` while another is being mounted there.
+ */
+export function takePath(occupants: Occupants, volumeId: string, path: string, use: PathUse): Disposable {
   const other = occupants.otherAt(volumeId, path, use);
-  if (other === undefined) return;
+  if (other === undefined) return occupants.take(volumeId, path);
   const verb = use === "target" ? "publish" : "stage";
   throw new Failure(
     "conflict",
