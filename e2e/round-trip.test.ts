@@ -1,8 +1,11 @@
 // A cache with everything in it that a tree may have, through generations: the same here, elsewhere and for containerd.
 import { execFileSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { orasCli } from "../testing/oras-cli.ts";
 import { openRealRegistry, type RealRegistry } from "../testing/real-registry.ts";
 import { openRegistryDouble } from "../testing/registry-double.ts";
 import { setXattr } from "../testing/set-xattr.ts";
@@ -127,11 +130,12 @@ function asContainerd(shown: Shown | undefined) {
   return { content, exact, attributes: shown?.attributes.filter((record) => !record.includes("%3D")) };
 }
 
-async function layersOfHead(rule: Rule): Promise<number> {
+async function layersOfHead(rule: Rule): Promise<ReadonlyArray<{ readonly digest: string }>> {
   const accept = "application/vnd.oci.image.manifest.v1+json";
   const head = `http://${registry.host}/v2/caches/${rule}/manifests/main`;
   const answer = await fetch(head, { headers: { accept } });
-  return ((await answer.json()) as { readonly layers: readonly unknown[] }).layers.length;
+  const { layers } = (await answer.json()) as { readonly layers: ReadonlyArray<{ digest: string }> };
+  return layers;
 }
 
 /** Returns what the first of them shows. */
@@ -165,7 +169,7 @@ it("a cache is the same for the next claim, on another node and unpacked by cont
       expect(asContainerd(unpacked)).toEqual(asContainerd(here));
       last.set(rule, here);
     }
-    layers.push(await Promise.all(RULES.map(layersOfHead)));
+    layers.push((await Promise.all(RULES.map(layersOfHead))).map(({ length }) => length));
     await other[Symbol.asyncDispose]();
   }
   expect(layers).toEqual([1, 2, 3, 1].map((count) => [count, count]));
@@ -212,3 +216,56 @@ it.each([false, true])(
     }
   },
 );
+
+/** A portable archive has a file's second name as a link in its root alone. */
+function unlinked(facts: Facts): Facts {
+  return Object.fromEntries(
+    Object.entries(facts).map(([name, fact]) => [name, fact.replace(/ same as .*/, "")]),
+  );
+}
+
+/** What plain ORAS makes of an entry: of what kind it is, what it holds, and who may do what with it. */
+function asOras(facts: Facts): Facts {
+  const entries = Object.entries(facts).flatMap(([name, fact]) => {
+    const [mode = "", , ...rest] = fact.split(" ");
+    // It passes fifos over, knows no owners, makes no file setuid, and leaves the directory as it is that it fills.
+    if (name === ".") return [];
+    if (mode.startsWith("10") && mode.length < 6) return [];
+    return [[name, [mode.slice(0, -4), mode.slice(-3), ...rest].join(" ")] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+it("a portable cache with everything in it is the same here, elsewhere, unpacked by containerd and by plain oras pull", async () => {
+  const node = open.use(await openClaimPlugin());
+  const claim = claimOf(node, "content", { format: "portable" });
+  const seen = await seenBy(claim, (at) => {
+    const bash = (script: string) =>
+      execFileSync("bash", ["-euc", script], { cwd: at, stdio: ["ignore", "ignore", "inherit"] });
+    bash(FILL);
+    markAll(at);
+    bash(CHANGE);
+    // Of this node, and nobody else's.
+    setXattr(path.join(at, "keep"), "k", "trusted.of-here", Buffer.from("odd"));
+    setXattr(path.join(at, "keep"), "k", "security.selinux", Buffer.from("odd"));
+  });
+  await claim.deleteAtLast();
+  const here = await expectSame([node], "content", seen);
+  const other = open.use(await openClaimPlugin());
+  const there = await shownBy(other, "content");
+  expect(unlinked(there.content)).toEqual(unlinked(here.content));
+  expect(new Set(there.attributes)).toEqual(new Set(seen.attributes));
+  expect(there.content["./linked"]).toContain("same as");
+  const reference = `${registry.host}/caches/content:main`;
+  const containerd = open.use(await openContainerd());
+  expect(asContainerd(await containerd.show(reference, look))).toEqual(asContainerd(there));
+  const folder = await mkdtemp(path.join(os.tmpdir(), "larder-portable-"));
+  open.defer(async () => await rm(folder, { recursive: true }));
+  await orasCli(folder, ["pull", "--plain-http", reference]);
+  expect(asOras(factsOf(folder, "content"))).toEqual(asOras(there.content));
+  const [layer] = await layersOfHead("content");
+  const blob = await fetch(`http://${registry.host}/v2/caches/content/blobs/${layer?.digest}`);
+  const archive = gunzipSync(await blob.arrayBuffer()).toString("latin1");
+  expect(archive).toContain("SCHILY.xattr.user.k=");
+  for (const name of ["trusted.of-here", "security.selinux"]) expect(archive).not.toContain(name);
+});

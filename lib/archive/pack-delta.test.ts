@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Directory } from "../host/directory.ts";
-import { writeXattr } from "../host/xattrs.ts";
+import { listXattrs, writeXattr } from "../host/xattrs.ts";
 import { assembleLayers } from "./clone-tree.ts";
 import { packMerged } from "./pack-merged.ts";
 import { startCopy } from "./start-upper.ts";
@@ -206,6 +206,21 @@ describe("packDelta() and files with several names", () => {
 });
 
 describe("packDelta() of what a pod left on purpose", () => {
+  it("leaves this node's own attributes out, and takes nothing for changed by them", async () => {
+    const claim = new Claim(scratch, await filled()).run("touch d/one; echo new > new");
+    using upper = Directory.open(claim.upper);
+    using d = Directory.open(path.join(claim.upper, "d"));
+    for (const key of ["trusted.of-here", "security.selinux"]) {
+      writeXattr({ directory: upper, name: "new" }, key, Buffer.from("odd"));
+      writeXattr({ directory: d, name: "one" }, key, Buffer.from("odd"));
+    }
+    const packed = await claim.pack();
+    expect(listed(packed.parts[0]?.path ?? "")).toEqual(["./", "new"]);
+    const [top = ""] = await claim.bring(packed);
+    using there = Directory.open(top);
+    expect(listXattrs({ directory: there, name: "new" })).toEqual([]);
+  });
+
   it("refuses an overlay mounted with other features, by the attribute's name", async () => {
     const claim = new Claim(scratch, await filled()).run("mkdir new; touch d/one");
     using upper = Directory.open(claim.upper);

@@ -81,7 +81,7 @@ class DeltaPacker {
     this.#job = job;
     this.#tally = tally;
     this.#parts = parts;
-    this.#writer = new TreeWriter(parts);
+    this.#writer = new TreeWriter(parts, job);
     this.#journal = new TrimJournal(job.directory);
     this.#isWhole = job.kind === "plain";
   }

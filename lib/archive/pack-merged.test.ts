@@ -56,6 +56,21 @@ describe("packMerged()", () => {
     },
   );
 
+  it("has links in the root alone where that is asked for, and the same files", async () => {
+    const claim = new Claim(scratch, []).run("mkdir d; echo one > d/a; ln d/a d/b; ln d/a z; ln -s a d/s");
+    const job = { layers: [claim.upper], compression: "gzip", layerMax: 2 ** 30, linksInRoot: true } as const;
+    const { parts, bytes } = await packMerged({ ...job, directory: scratch.directory() });
+    const blob = parts[0]?.path ?? "";
+    const listed = execFileSync("tar", ["-tvf", blob], { encoding: "utf8" });
+    expect(listed.split("\n").filter((line) => line.includes("link to"))).toEqual([
+      expect.stringMatching(/^h.* z link to d\/a$/),
+    ]);
+    const { at } = await scratch.unpack(fs.readFileSync(blob), { compression: "gzip" });
+    for (const name of ["d/a", "d/b", "d/s", "z"])
+      expect(fs.readFileSync(path.join(at, name), "utf8")).toBe("one\n");
+    expect(bytes).toBe(8);
+  });
+
   it("is unpacked by GNU tar to the same", async () => {
     const layers = generations();
     const { parts } = await pack(layers, "gzip");

@@ -31,14 +31,11 @@ class MergedPacker implements Disposable {
   readonly #writer: TreeWriter;
   readonly #leftOut = new LeftOutNotes();
 
-  constructor(
-    { layers }: MergedJob,
-    { parts, tally }: { readonly parts: PackedParts; readonly tally: PackTally },
-  ) {
+  constructor(job: MergedJob, { parts, tally }: { readonly parts: PackedParts; readonly tally: PackTally }) {
     this.#parts = parts;
     this.#tally = tally;
-    this.#view = new MergedDescent(layers);
-    this.#writer = new TreeWriter(parts);
+    this.#view = new MergedDescent(job.layers);
+    this.#writer = new TreeWriter(parts, job);
   }
 
   [Symbol.dispose](): void {

@@ -13,6 +13,11 @@ export type PackOutput = {
   readonly compression: PackCompression;
   /** Where another archive begins, in bytes before compression; a single larger file is one of its own. */
   readonly layerMax: number;
+  /**
+   * Links are in the root alone, and a file's other names files of their own: ORAS takes a link's target from the
+   * directory that the link is in, all others from the root.
+   */
+  readonly linksInRoot?: boolean;
 };
 
 /** What is compressed at a time. More finds a little more that was there before, and takes a little longer. */

@@ -9,7 +9,7 @@ import { WHITEOUT } from "./entry-name.ts";
 import { OPAQUE } from "./entry-rules.ts";
 import { DEVICE_XATTR, isZeroDevice, YES } from "./overlay-marks.ts";
 import { packFailure } from "./pack-failure.ts";
-import type { PackedParts } from "./packed-parts.ts";
+import type { PackedParts, PackOutput } from "./packed-parts.ts";
 import type { Piece } from "./sparse.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import { formatEntry, LARGEST_PAX } from "./tar-format.ts";
@@ -30,6 +30,7 @@ const MARK: Attributes = { mode: 0o600, uid: 0, gid: 0, mtime: { seconds: 0, nan
 
 export class TreeWriter {
   readonly #parts: PackedParts;
+  readonly #linksInRoot: boolean;
   readonly #levels: Level[] = [];
   readonly #links = new Map<string, { readonly path: string; left: number }>();
   /** Of the directory it is in, with its slash; nothing for the root. */
@@ -37,8 +38,10 @@ export class TreeWriter {
   #entries = 0;
   #bytes = 0;
 
-  constructor(parts: PackedParts) {
+  /** `linksInRoot`: see PackOutput. */
+  constructor(parts: PackedParts, { linksInRoot = false }: Pick<PackOutput, "linksInRoot">) {
     this.#parts = parts;
+    this.#linksInRoot = linksInRoot;
   }
 
   get entries(): number {
@@ -177,7 +180,7 @@ export class TreeWriter {
     }
   }
 
-  /** The first name of the same inode; else this is it. */
+  /** The first name of the same inode; nothing where this is it, or is to be a file of its own. */
   #linkTo({ inode, links }: EntryStatus, path: string): string | undefined {
     const known = this.#links.get(inode);
     if (known === undefined) {
@@ -185,7 +188,7 @@ export class TreeWriter {
       return undefined;
     }
     if (--known.left === 0) this.#links.delete(inode);
-    return known.path;
+    return this.#linksInRoot && this.#path !== "" ? undefined : known.path;
   }
 }
 

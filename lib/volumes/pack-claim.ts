@@ -197,6 +197,7 @@ async function openOutput({ files, root, discard, layerMax }: PackDeps, record: 
     compression: isPortable ? ("gzip" as const) : ("zstd" as const),
     // Plain `oras pull` unpacks one archive over nothing.
     layerMax: isPortable ? Number.MAX_SAFE_INTEGER : layerMax,
+    linksInRoot: isPortable,
   };
 }
 
