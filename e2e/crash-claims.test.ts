@@ -340,7 +340,9 @@ describe("a kill while the base of a claim is copied from another registry", { t
     const isUpload = ({ method }: { readonly method: string }) => method === "POST";
     const held = node.registry.hold(isUpload);
     const deletion = claim.delete({ deadlineMs: 600_000 }).catch(() => undefined);
-    await until(() => node.registry.asked.some(isUpload), "the base is being copied");
+    // Of its layer and its config: from then on the program has nothing to say, and nobody to say it to kills it.
+    const uploads = () => node.registry.asked.filter(isUpload).length;
+    await until(() => uploads() === 2, "the base is being copied");
     const [program = 0] = await programsOf(node);
     await node.plugin.kill();
     await deletion;
