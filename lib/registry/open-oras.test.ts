@@ -8,13 +8,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openRealRegistry, type RealRegistry, registryUser } from "../../testing/real-registry.ts";
 import { tool } from "../../testing/tool.ts";
 import type { Access, Credentials } from "../core/access.ts";
-import { digestOf } from "../core/digest.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { fakeProcesses } from "../host/processes.fake.ts";
 import { openProcesses } from "../host/processes.linux.ts";
 import { Slots } from "./limits.ts";
 import { openOras } from "./open-oras.ts";
 import type { Oras } from "./oras.ts";
+import type { Target } from "./oras-target.ts";
 import { makeCertificate } from "./testing/certificate.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
@@ -77,12 +78,24 @@ function fresh(host = registry.host, credentials?: Credentials): Access {
 }
 const basic = { kind: "basic", ...registryUser } as const;
 
-async function pushOne(target: Access, text = "one"): Promise<void> {
+async function pushOne(target: Target, text = "one"): Promise<void> {
   await writeFile(path.join(folder, "one.txt"), text);
   await oras.push(target, { directory: folder, files: [{ path: "one.txt" }], tags: ["v1"] });
 }
 
-async function collect(target: Access, digest: ReturnType<typeof digestOf>): Promise<string> {
+/** Pushes a signature of what is called so. */
+async function attach(target: Target, name: string): Promise<Digest> {
+  const { digest, size, mediaType } = (await oras.fetchManifest(target, name)).descriptor;
+  await oras.pushBlob(target, { digest: digestOf("{}"), size: 2 }, Buffer.from("{}"));
+  const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf("{}"), size: 2 };
+  const subject = { mediaType, digest, size };
+  const artifact = { artifactType: "application/sig", config, layers: [], subject };
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: IMAGE, ...artifact }));
+  await oras.pushManifest(target, { bytes, mediaType: IMAGE, name: digestOf(bytes) });
+  return digestOf(bytes);
+}
+
+async function collect(target: Target, digest: ReturnType<typeof digestOf>): Promise<string> {
   const chunks: Uint8Array[] = [];
   await oras.fetchBlob(target, digest, (chunk) => void chunks.push(chunk));
   return Buffer.concat(chunks).toString();
@@ -182,21 +195,9 @@ describe("Oras", () => {
     await oras.tag(target, "v1", ["w1", "w2"]);
     await oras.tag(target, "v1", []);
     expect(await oras.listTags(target)).toEqual(["v1", "w1", "w2"]);
-    const { descriptor } = await oras.fetchManifest(target, "w2");
-    const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf("{}"), size: 2 };
-    const subject = { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size };
-    const manifest = {
-      schemaVersion: 2,
-      mediaType: IMAGE,
-      artifactType: "application/sig",
-      config,
-      layers: [],
-      subject,
-    };
-    const bytes = Buffer.from(JSON.stringify(manifest));
-    await oras.pushManifest(target, { bytes, mediaType: IMAGE, name: digestOf(bytes) });
+    const signature = await attach(target, "w2");
     const found = await oras.discover(target, "v1");
-    expect(found).toMatchObject([{ digest: digestOf(bytes), artifactType: "application/sig" }]);
+    expect(found).toMatchObject([{ digest: signature, artifactType: "application/sig" }]);
     expect(await oras.discover(target, "v1", { artifactType: "application/other" })).toEqual([]);
   });
 
@@ -212,6 +213,105 @@ describe("Oras", () => {
     expect(
       await oras.copy({ from: to, name: "v1", to: fresh(locked.host, basic), tags: [], recursive: true }),
     ).toBe(digest);
+  });
+
+  it("copy() carries an artifact to another registry, and what refers to it where that is asked for", async () => {
+    const from = fresh();
+    await pushOne(from, "travels");
+    const signature = await attach(from, "v1");
+    const [alone, along] = [fresh(locked.host, basic), fresh(locked.host, basic)];
+    const digest = await oras.resolve(from, "v1");
+    expect(await oras.copy({ from, name: "v1", to: alone, tags: ["v1"] })).toBe(digest);
+    expect(await oras.copy({ from, name: "v1", to: along, tags: ["v1"], recursive: true })).toBe(digest);
+    expect(await oras.discover(alone, "v1")).toEqual([]);
+    expect(await oras.discover(along, "v1")).toMatchObject([{ digest: signature }]);
+    for (const to of [alone, along]) {
+      const directory = path.join(folder, to.repository);
+      await oras.pull(to, "v1", directory);
+      expect(await readFile(path.join(directory, "one.txt"), "utf8")).toBe("travels");
+    }
+  });
+
+  it("does to an OCI layout all that it does to a registry", async () => {
+    const target = { layout: path.join(folder, "a layout") };
+    await pushOne(target, "at home");
+    await oras.tag(target, "v1", ["v2"]);
+    expect(await oras.listTags(target)).toEqual(["v1", "v2"]);
+    const digest = await oras.resolve(target, "v2");
+    const fetched = await oras.fetchManifest(target, digest);
+    expect(digestOf(fetched.bytes)).toBe(digest);
+    const signature = await attach(target, "v1");
+    expect(await oras.discover(target, "v1")).toMatchObject([{ digest: signature }]);
+    const blob = { digest: digestOf("a blob"), size: 6 };
+    await oras.pushBlob(target, blob, Buffer.from("a blob"));
+    expect(await collect(target, blob.digest)).toBe("a blob");
+    const other = { layout: path.join(folder, "other") };
+    expect(await oras.copy({ from: target, name: "v2", to: other, tags: ["w"] })).toBe(digest);
+    await oras.pull(other, "w", path.join(folder, "pulled"));
+    expect(await readFile(path.join(folder, "pulled/one.txt"), "utf8")).toBe("at home");
+    await oras.deleteBlob(target, blob.digest);
+    await oras.deleteManifest(target, signature);
+    expect(await oras.discover(target, "v1")).toEqual([]);
+    await oras.deleteManifest(target, digest);
+    await oras.deleteManifest(target, digest);
+    await expect(oras.resolve(target, digest)).rejects.toSatisfy((e) => isFailure(e, "not-found"));
+  });
+
+  it("resolve() and pull() pick the platform out of an index, and say where it has none", async () => {
+    const target = fresh();
+    const platforms = ["amd64", "arm64"].map((architecture) => ({ os: "linux", architecture }));
+    const manifests = [];
+    for (const platform of platforms) {
+      const text = JSON.stringify({ ...platform, rootfs: { type: "layers", diff_ids: [] } });
+      await writeFile(path.join(folder, "config.json"), text);
+      await writeFile(path.join(folder, "which"), platform.architecture);
+      const config = { path: "config.json", mediaType: "application/vnd.oci.image.config.v1+json" };
+      const artifact = {
+        directory: folder,
+        files: [{ path: "which" }],
+        tags: [platform.architecture],
+        config,
+      };
+      const { mediaType, digest, size } = await oras.push(target, artifact);
+      manifests.push({ mediaType, digest, size, platform });
+    }
+    const mediaType = "application/vnd.oci.image.index.v1+json";
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests }));
+    await oras.pushManifest(target, { bytes, mediaType, name: "both" });
+    expect(await oras.resolve(target, "both")).toBe(digestOf(bytes));
+    for (const [at, { architecture }] of platforms.entries()) {
+      const platform = `linux/${architecture}`;
+      expect(await oras.resolve(target, "both", { platform })).toBe(manifests[at]?.digest);
+      await oras.pull(target, "both", path.join(folder, architecture), { platform });
+      expect(await readFile(path.join(folder, architecture, "which"), "utf8")).toBe(architecture);
+    }
+    await expect(oras.resolve(target, "both", { platform: "linux/s390x" })).rejects.toSatisfy(
+      (e) => isFailure(e, "not-found") && e.message.includes("platform"),
+    );
+  });
+
+  it("every command says not-found of what is not there, and whose name to check; deleting it is no failure", async () => {
+    const digest = digestOf("nowhere");
+    for (const target of [fresh(), { layout: path.join(folder, "nowhere") }]) {
+      const tries = {
+        resolve: oras.resolve(target, "v1"),
+        listTags: oras.listTags(target),
+        fetchManifest: oras.fetchManifest(target, digest),
+        fetchBlob: oras.fetchBlob(target, digest, () => {}),
+        tag: oras.tag(target, "v1", ["v2"]),
+        discover: oras.discover(target, "v1"),
+        pull: oras.pull(target, "v1", path.join(folder, "to")),
+        copy: oras.copy({ from: target, name: "v1", to: fresh(), tags: ["v1"] }),
+      };
+      const place = "layout" in target ? target.layout : target.repository;
+      const ends = await Promise.allSettled(Object.values(tries));
+      for (const [at, command] of Object.keys(tries).entries()) {
+        const reason = { reason: "not-found", message: expect.stringContaining(place) };
+        expect(ends[at], command).toMatchObject({ status: "rejected", reason });
+      }
+    }
+    await oras.deleteManifest(fresh(), digest);
+    await oras.deleteBlob(fresh(), digest);
   });
 
   it("copy() uses the credentials of each side for that side", async () => {

@@ -50,6 +50,24 @@ describe("orasFailure()", () => {
     expect(failure.message).toMatch(/^Cannot pull registry\.example\/a\/b:v1: /);
   });
 
+  it.each<[what: string, recorded: RegExp, reason: Reason]>([
+    ["not found", /no such (tag|repository|digest)|404/, "not-found"],
+    ["401", /-401|no credentials|wrong password/, "denied"],
+    ["403", /-403/, "denied"],
+    ["429", /-429/, "unavailable"],
+    ["5xx", /-5\d\d/, "unavailable"],
+    ["refused", /connection refused/, "unavailable"],
+    ["timeout", /hangs/, "unavailable"],
+    ["TLS", /authority|expired|another name|no TLS/, "unavailable"],
+    ["a bad reference", /malformed reference|malformed tag|no tag$/, "invalid"],
+    ["a malformed manifest", /(push|pull), (not JSON|no schema|no media type)/, "invalid"],
+  ])("has recordings of what ORAS says of %s, and one Reason for all of them", (_, recorded, reason) => {
+    const found = failed.filter(({ name }) => recorded.test(name));
+    expect(found.length).toBeGreaterThan(0);
+    for (const { name, stderr: stderrTail } of found)
+      expect(orasFailure({ exitCode: 1, signal: undefined, stderrTail }, trial).reason, name).toBe(reason);
+  });
+
   it("names where the credentials came from when they are refused", () => {
     const stderrTail = "Error response from registry: unauthorized: authentication required";
     const failure = orasFailure(
