@@ -2,16 +2,17 @@
 import { opendirSync } from "node:fs";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openRegistryDouble, type RegistryDouble } from "../testing/registry-double.ts";
-import { file, pax, tar } from "../testing/tar-bytes.ts";
+import { directory, entry, file, pax, symlink, tar } from "../testing/tar-bytes.ts";
 import { directoryPart, putFiles, putImage, putParts, unique } from "./artifact.ts";
 import { contentsOf } from "./contents.ts";
 import { mountsAt } from "./mounts.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
 import { kept, nothingLeft } from "./remains.ts";
+import { factsOf } from "./tree-facts.ts";
 import { type PodVolume, podVolume } from "./volume.ts";
 
 let registry: RegistryDouble;
@@ -79,6 +80,70 @@ describe("publish of an archive", () => {
     expect(found).toBe(count);
     await volume.unpublish();
     await nothingLeft(roomy);
+  });
+});
+
+/** In two parts that follow each other, each compressed by itself. */
+const inMembers = (archive: Buffer, compress: (bytes: Buffer) => Buffer) =>
+  Buffer.concat([compress(archive.subarray(0, 700)), compress(archive.subarray(700))]);
+
+/** Of parts that no name may be longer than, a path of nearly 4 KiB. */
+const long = `d/${"l".repeat(250)}${`/${"l".repeat(250)}`.repeat(13)}`;
+
+type Shown = readonly [what: string, digest: () => string, names: readonly string[]];
+
+describe("publish shows whole", () => {
+  const part = (archive: Uint8Array, kind = "gzip") =>
+    putParts(registry, [
+      { ...directoryPart("d", archive), mediaType: `application/vnd.oci.image.layer.v1.tar+${kind}` },
+    ]).digest;
+  const packed = (...entries: readonly Buffer[]) => part(gzipSync(tar(...entries)));
+  const two = tar(file("d/a", "a"), file("d/b", "b"));
+  it.each([
+    ["gzip of several members", () => part(inMembers(two, gzipSync)), ["d/a", "d/b"]],
+    ["zstd of several frames", () => part(inMembers(two, zstdCompressSync), "zstd"), ["d/a", "d/b"]],
+    [
+      "names with newlines and names that are not UTF-8",
+      () => packed(file("d/one\ntwo", ""), file("d/\xff\xfe", "")),
+      ["d/one\ntwo", "d/\xff\xfe"],
+    ],
+    [
+      "a name of nearly 4 KiB",
+      () => packed(pax([["path", `${long}/end`]]), file("d/x", "")),
+      [`${long}/end`],
+    ],
+    ["an entry twice, as it is last", () => packed(file("d/a", "old"), file("d/a", "a")), ["d/a"]],
+    ["a symlink that leads out, as a symlink", () => packed(symlink("d/out", "/etc/passwd")), ["d/out"]],
+    [
+      "a file where a directory was in the layer beneath",
+      () => putImage(registry, [tar(directory("d/"), file("d/a/below", "x")), tar(file("d/a", "a"))]).digest,
+      ["d/a"],
+    ],
+    [
+      "a directory where a file was in the layer beneath",
+      () => putImage(registry, [tar(file("d", "x")), tar(directory("d/"), file("d/a", "a"))]).digest,
+      ["d/a"],
+    ],
+    [
+      "an image's fifos and devices, which lead nowhere",
+      () =>
+        putImage(registry, [
+          tar(entry({ name: "pipe", type: "6" }), entry({ name: "sda", type: "4", device: [8, 0] })),
+        ]).digest,
+      ["pipe", "sda"],
+    ],
+  ] satisfies readonly Shown[])("%s", async (_, digest, names) => {
+    const volume = await shown(digest());
+    const facts = Object.entries(factsOf(volume.target, "content"));
+    // Directories aside, which all of these names imply.
+    const found = facts.filter(([, fact]) => !fact.startsWith("4")).map(([name]) => name.slice(2));
+    expect(found.sort()).toEqual([...names].sort());
+    const [a] = facts.filter(([name]) => name.endsWith("d/a"));
+    if (a !== undefined) expect(a[1]).toContain("1 bytes");
+    for (const mount of await mountsAt(volume.target))
+      expect(mount.flags).toEqual(expect.arrayContaining(["ro", "nodev", "nosuid"]));
+    await volume.unpublish();
+    await nothingLeft(plugin);
   });
 });
 
