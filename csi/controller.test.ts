@@ -153,7 +153,8 @@ describe("controllerService()", () => {
   });
 
   it("translates a delete", async () => {
-    const { seen, reply } = await asking("deleteClaim", DELETE, { volume_id: "v", secrets: { token: "t" } });
+    const request = { volume_id: "v", secrets: { token: "t" } };
+    const { seen, reply } = await asking("deleteClaim", DELETE, request, "It has another writer");
     expect(seen).toEqual([{ volumeId: "v", secrets: new Map([["token", "t"]]) }]);
     expect(reply).toEqual({});
   });

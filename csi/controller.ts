@@ -31,7 +31,8 @@ import { parseMap, parseSizeRange, parseTopology } from "./wire-values.ts";
 /** What becomes of claims; lib/volumes does it. */
 export interface ControllerJourneys {
   createClaim(request: CreateClaimRequest, call: Call): Promise<ClaimAnswer>;
-  deleteClaim(request: DeleteClaimRequest, call: Call): Promise<void>;
+  /** Resolves to what is to be said of it, where that is not the plain end. */
+  deleteClaim(request: DeleteClaimRequest, call: Call): Promise<string | undefined>;
   validateClaim(request: ValidateClaimRequest, call: Call): Promise<ClaimVerdict>;
   readCapacity(request: CapacityRequest, call: Call): Promise<Capacity>;
   modifyClaim(request: ModifyClaimRequest, call: Call): Promise<void>;
@@ -71,8 +72,9 @@ function makingMethods(journeys: ControllerJourneys, here: Topology): Record<str
     CreateVolume: method<CreateVolumeRequest>(["name", "volume_capabilities"], async (request, call) =>
       toVolume(await journeys.createClaim(toCreate(request), call), here),
     ),
-    DeleteVolume: method<DeleteVolumeRequest>(["volume_id"], async ({ volume_id, secrets }, call) => {
-      await journeys.deleteClaim({ volumeId: volume_id, secrets: parseMap(secrets) }, call);
+    DeleteVolume: method<DeleteVolumeRequest>(["volume_id"], async ({ volume_id, secrets }, call, tell) => {
+      const note = await journeys.deleteClaim({ volumeId: volume_id, secrets: parseMap(secrets) }, call);
+      if (note !== undefined) tell(note);
       return {};
     }),
     // Its map is required, and the wire cannot tell an empty one from none: a change of nothing is granted.

@@ -9,6 +9,7 @@ import { type ReportDeps, report } from "./report.ts";
 import { checkRequest } from "./request-check.ts";
 import { checkService, type Method, type Service } from "./service.ts";
 import { type Answer, GRANTED, isGranted, toAnswer } from "./status.ts";
+import { toTrailer } from "./trailer.ts";
 
 export type Door = {
   /** Serves a connection that a socket took. */
@@ -73,8 +74,8 @@ function implement(open: Open, service: Service): UntypedServiceImplementation {
   const entries = Object.entries(service.methods).map(([name, method]) => [
     name,
     async (call: UnaryCall, callback: sendUnaryData<object>) => {
-      const { answer, reply } = await serve(open, { name, method, call });
-      if (isGranted(answer)) callback(null, reply);
+      const { answer, reply, words } = await serve(open, { name, method, call });
+      if (isGranted(answer)) callback(null, reply, toTrailer(words));
       else callback({ code: answer.code, details: answer.message });
     },
   ]);
@@ -82,7 +83,13 @@ function implement(open: Open, service: Service): UntypedServiceImplementation {
 }
 
 type Incoming = { readonly name: string; readonly method: Method; readonly call: UnaryCall };
-type Outcome = { readonly answer: Answer; readonly reply: object; readonly error: unknown };
+type Outcome = {
+  readonly answer: Answer;
+  readonly reply: object;
+  readonly error: unknown;
+  /** What is told beside the reply. */
+  readonly words: readonly string[];
+};
 
 /** Never rejects: grpc-js would leave the caller without an answer until its deadline. */
 async function serve({ deps, calls }: Open, incoming: Incoming): Promise<Outcome> {
@@ -110,13 +117,15 @@ async function serve({ deps, calls }: Open, incoming: Incoming): Promise<Outcome
 }
 
 async function attempt({ method, call }: Incoming, signal: AbortSignal): Promise<Outcome> {
+  const words: string[] = [];
   try {
     checkRequest(call.request, method.required);
-    const reply = await method.answer(call.request, { signal, deadline: Number(call.getDeadline()) });
-    return { answer: GRANTED, reply, error: undefined };
+    const deadline = Number(call.getDeadline());
+    const reply = await method.answer(call.request, { signal, deadline }, (said) => words.push(said));
+    return { answer: GRANTED, reply, error: undefined, words };
   } catch (error) {
     const answer = toAnswer(error);
-    return { answer: { ...answer, message: scrub(answer.message, call.request) }, reply: {}, error };
+    return { answer: { ...answer, message: scrub(answer.message, call.request) }, reply: {}, error, words };
   }
 }
 

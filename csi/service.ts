@@ -2,11 +2,14 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import type { Call } from "../lib/volumes/requests.ts";
 
+/** Sends words along with a granted reply that has no field for them. */
+export type Tell = (words: string) => void;
+
 export type Method = {
   readonly required: readonly string[];
   /** Asked so often that a success is not worth a line at the level info. */
   readonly quiet: boolean;
-  readonly answer: (request: object, call: Call) => Promise<object> | object;
+  readonly answer: (request: object, call: Call, tell: Tell) => Promise<object> | object;
   /** What it answers whatever is asked. */
   readonly constant?: object;
 };
@@ -21,10 +24,11 @@ export type Service = {
 /** A method that does something. The requests of the wire are held to `Request` by proto/, not by the compiler. */
 export function method<Request extends object>(
   required: ReadonlyArray<keyof Request & string>,
-  answer: (request: Request, call: Call) => Promise<object> | object,
+  answer: (request: Request, call: Call, tell: Tell) => Promise<object> | object,
   options: { readonly quiet: boolean } = { quiet: false },
 ): Method {
-  return { required, quiet: options.quiet, answer: (request, call) => answer(request as Request, call) };
+  const { quiet } = options;
+  return { required, quiet, answer: (request, call, tell) => answer(request as Request, call, tell) };
 }
 
 /** A method whose answer never changes. */

@@ -44,6 +44,8 @@ export class ClaimCalls {
   /** The fsGroup of the pods that it is staged and published for. */
   group: string;
   context: Readonly<Record<string, string>> = {};
+  /** What was told beside the OK of its deletion. */
+  readonly notes: string[] = [];
 
   constructor(node: Node, request: ClaimRequest) {
     this.#node = node;
@@ -122,7 +124,8 @@ export class ClaimCalls {
 
   async delete(options?: CallOptions): Promise<void> {
     const request = { ...this.#named, secrets: this.#request.secrets ?? {} };
-    await this.#call("Controller", "DeleteVolume", request, options);
+    const onNote = (words: string) => void this.notes.push(words);
+    await this.#call("Controller", "DeleteVolume", request, { ...options, onNote });
   }
 
   /** As a provisioner does: again and again until it is done; tells each progress. */

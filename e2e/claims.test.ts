@@ -449,6 +449,41 @@ describe("a claim and its secrets", { timeout: 120_000 }, () => {
     expect(registry.pushes.digestOf("main")).not.toBe(head);
   });
 
+  it("is told of another writer of its key, whoever of both is newer, beside the OK and in a metric", async () => {
+    const registry = open.use(await openRegistryDouble());
+    const [one, other] = [await newNode(), await newNode()];
+    const claim = (plugin: Plugin, name: string) => cached(plugin, registry.host, { name });
+    const [first, last] = [claim(one, "first"), claim(one, "last")];
+    const between = claim(other, "between");
+    // All of them begin before there is a head.
+    for (const each of [first, last, between])
+      await each.runPod(async (at) => await writeFile(path.join(at, "file"), unique(KIB)));
+    const down = { kind: "status", status: 503, headers: { "retry-after": "3600" } } as const;
+    registry.spoilWhere(() => true, down, Number.POSITIVE_INFINITY);
+    // It is committed now, and so the oldest.
+    expect((await refusalOf(first.delete())).code).toBe("UNAVAILABLE");
+    registry.mend();
+    await between.deleteAtLast();
+    const head = registry.pushes.digestOf("main") ?? "";
+    expect(between.notes).toEqual([]);
+    await first.deleteAtLast();
+    expect(first.notes).toEqual([expect.stringContaining(`its key "main" stays with ${head} of another`)]);
+    expect(registry.pushes.digestOf("main")).toBe(head);
+    await last.deleteAtLast();
+    expect(last.notes).toEqual([expect.stringContaining(`has taken the key "main" from ${head} of another`)]);
+    expect(registry.pushes.tags()).toHaveLength(4);
+    for (const [plugin, end, count] of [
+      [one, "lost", 1],
+      [one, "won", 1],
+      [other, "won", 0],
+    ] as const)
+      expect(await metric(plugin, `larder_key_contests_total{end="${end}"}`)).toBe(count);
+    const next = claim(other, "next");
+    await next.runPod(async (at) => await writeFile(path.join(at, "more"), "more"));
+    await next.deleteAtLast();
+    expect(next.notes).toEqual([]);
+  });
+
   it("is told what is missing without them, and waits", async () => {
     const registry = open.use(await openRealRegistry({ password: true }));
     const plugin = await newNode();

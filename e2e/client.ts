@@ -5,7 +5,12 @@ import { Client, credentials, loadPackageDefinition, status } from "@grpc/grpc-j
 import { loadSync } from "@grpc/proto-loader";
 
 export type Reply = Record<string, unknown>;
-export type CallOptions = { readonly deadlineMs?: number; readonly signal?: AbortSignal };
+export type CallOptions = {
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+  /** Called with each note in the metadata behind a reply, before it is given. */
+  readonly onNote?: (words: string) => void;
+};
 export type CsiError = Error & { readonly code: string };
 
 export interface CsiClient extends Disposable {
@@ -36,6 +41,9 @@ export function openCsi(socket: string): CsiClient {
         limits,
         done,
       );
+      pending.once("status", ({ metadata }) => {
+        for (const words of metadata.get("larder-note")) options.onNote?.(String(words));
+      });
       options.signal?.addEventListener("abort", () => {
         pending.cancel();
       });

@@ -49,6 +49,7 @@ export class MemoryClaims implements AllJourneys {
     if (claim?.stage !== undefined || claim?.targets.size)
       throw refusal("in-use", `"${volumeId}" is mounted`);
     this.#claims.delete(volumeId);
+    return undefined;
   };
 
   validateClaim: AllJourneys["validateClaim"] = async ({ volumeId, capabilities, mutable }) => {

@@ -91,6 +91,8 @@ export type ClaimRecord = {
     /** Decided once, or two tries would make two versions of one tag. */
     readonly isKeyless: boolean;
     readonly state: "begun" | "confirmed";
+    /** What another writer of its key has to do with it, in a sentence for whoever deletes the claim. */
+    readonly contest?: string;
   };
   /** Why its data may go without the registry having them. */
   readonly letGo?: string;
@@ -225,6 +227,7 @@ function readEnd(fields: Fields) {
   const tried = fields.optionalObject("tried");
   const commit = fields.optionalObject("commit");
   const push = fields.optionalObject("push");
+  const contest = push?.optionalText("contest");
   const letGo = fields.optionalText("letGo");
   return {
     ...(deletedMs === undefined ? {} : { deletedMs }),
@@ -240,6 +243,7 @@ function readEnd(fields: Fields) {
             versionTag: push.text("versionTag"),
             isKeyless: push.boolean("isKeyless"),
             state: push.choice("state", ["begun", "confirmed"]),
+            ...(contest === undefined ? {} : { contest }),
           },
         }),
     ...(letGo === undefined ? {} : { letGo }),

@@ -9,6 +9,7 @@ export type Counted =
   | { readonly what: "hit" | "joined" }
   | { readonly what: "collection"; readonly bytes: number; readonly items: number }
   | { readonly what: "claim"; readonly event: Parameters<Metrics["countClaim"]>[0] }
+  | { readonly what: "contest"; readonly end: Parameters<Metrics["countContest"]>[0] }
   | ({ readonly what: "write-back" } & Parameters<Metrics["countWriteBack"]>[0]);
 
 export class MemoryMetrics implements Metrics {
@@ -49,6 +50,10 @@ export class MemoryMetrics implements Metrics {
 
   countWriteBack(version: Parameters<Metrics["countWriteBack"]>[0]): void {
     this.counted.push({ what: "write-back", ...version });
+  }
+
+  countContest(end: Parameters<Metrics["countContest"]>[0]): void {
+    this.counted.push({ what: "contest", end });
   }
 
   watch(watched: Watched): void {

@@ -69,6 +69,7 @@ describe("PrometheusMetrics", () => {
       metrics.countClaim("lost");
       metrics.countWriteBack({ key: "moved", sentBytes: 100 });
       metrics.countWriteBack({ key: "superseded", sentBytes: 20 });
+      metrics.countContest("lost");
     });
     for (const line of [
       'larder_claims_total{event="created"} 2',
@@ -76,6 +77,7 @@ describe("PrometheusMetrics", () => {
       'larder_write_backs_total{key="moved"} 1',
       'larder_write_backs_total{key="superseded"} 1',
       "larder_written_back_bytes_total 120",
+      'larder_key_contests_total{end="lost"} 1',
     ])
       expect(lines).toContain(line);
   });

@@ -40,6 +40,8 @@ export interface Metrics {
     readonly key: "moved" | "superseded" | "left";
     readonly sentBytes: number;
   }): void;
+  /** Another writer moved the key of a claim meanwhile; the newer of both has it. */
+  countContest(end: "lost" | "won"): void;
   watch(watched: Watched): void;
 }
 
@@ -60,6 +62,7 @@ export class PrometheusMetrics implements Metrics {
   readonly #claims: Counter<"event">;
   readonly #writeBacks: Counter<"key">;
   readonly #sentBytes: Counter;
+  readonly #contests: Counter<"end">;
 
   constructor() {
     this.#calls = new Histogram({
@@ -96,6 +99,7 @@ export class PrometheusMetrics implements Metrics {
       ["key"],
     );
     this.#sentBytes = this.#counter("larder_written_back_bytes_total", "Bytes of layers sent to registries");
+    this.#contests = this.#counter("larder_key_contests_total", "Keys others moved meanwhile", ["end"]);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -138,6 +142,10 @@ export class PrometheusMetrics implements Metrics {
   countWriteBack({ key, sentBytes }: Parameters<Metrics["countWriteBack"]>[0]): void {
     this.#writeBacks.inc({ key });
     this.#sentBytes.inc(sentBytes);
+  }
+
+  countContest(end: "lost" | "won"): void {
+    this.#contests.inc({ end });
   }
 
   watch(watched: Watched): void {

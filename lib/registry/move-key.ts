@@ -1,4 +1,5 @@
 // Moves a Cache's key to the version just pushed, unless a newer one is there, whoever else is moving it.
+import { readVersion } from "../core/cache-manifest.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { insist } from "./insist.ts";
@@ -34,9 +35,17 @@ export async function moveKey(deps: PushDeps, version: Contest, watch: Watch): P
   const last = await settle(deps, version, signal);
   await watch.onStep?.("key-checked");
   if (last !== own) return { state: "superseded", by: last };
-  return head === undefined || head.digest === own
-    ? { state: "moved" }
-    : { state: "moved", previous: head.digest };
+  return head === undefined || head.digest === own ? { state: "moved" } : movedFrom(head);
+}
+
+function movedFrom(head: Standing): KeyOutcome {
+  const before = readStanding(head);
+  const version = before === undefined ? undefined : readVersion(before).version;
+  return {
+    state: "moved",
+    previous: head.digest,
+    ...(version === undefined ? {} : { previousVersion: version }),
+  };
 }
 
 /** Until the key points at the newest version of all that are tagged; resolves to that. */

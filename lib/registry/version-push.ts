@@ -1,5 +1,6 @@
 // What is pushed as one version of a Cache, with what it is pushed, and what became of it.
 import type { Access } from "../core/access.ts";
+import type { Version } from "../core/cache-key.ts";
 import type { Digest } from "../core/digest.ts";
 import type { Manifest } from "../core/manifest.ts";
 import type { Oras } from "./oras.ts";
@@ -41,9 +42,9 @@ export type VersionPush = {
   readonly key?: Key;
 };
 
-/** `superseded`: a newer version has the key. `previous` is what had it before. */
+/** `superseded`: a newer version has the key. `previous` is what had it before, and its version where it is one. */
 export type KeyOutcome =
-  | { readonly state: "moved"; readonly previous?: Digest }
+  | { readonly state: "moved"; readonly previous?: Digest; readonly previousVersion?: Version }
   | { readonly state: "superseded"; readonly by: Digest }
   | { readonly state: "left" };
 

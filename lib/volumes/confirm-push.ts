@@ -2,6 +2,7 @@
 import type { Access } from "../core/access.ts";
 import { compareVersions } from "../core/cache-key.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
+import { formatCache } from "../core/claim-settings.ts";
 import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { planPruning } from "../core/key-contest.ts";
@@ -17,7 +18,7 @@ import type { PackDeps } from "./pack-claim.ts";
 
 export type ConfirmDeps = PackDeps &
   HeadTurns & {
-    readonly metrics: Pick<Metrics, "countWriteBack">;
+    readonly metrics: Pick<Metrics, "countWriteBack" | "countContest">;
     readonly push: PushDeps;
     readonly layers: PackDeps["layers"] & FlattenDeps["layers"] & Pick<ClaimLayers, "register">;
     readonly onPushStep?: (step: "registered" | "confirmed") => Promise<void>;
@@ -52,10 +53,13 @@ export async function confirmPush(
     await writeKnownHead(deps, cache, { digest: pushed.digest, bytes, version }, isOlder);
   }
   await deps.onPushStep?.("registered");
-  const confirmed: ClaimRecord = { ...record, push: { ...begun.push, state: "confirmed" } };
+  const contest = contestOf(record, pushed.key);
+  const words = contest === undefined ? {} : { contest: wordsOf(record, contest) };
+  const confirmed: ClaimRecord = { ...record, push: { ...begun.push, state: "confirmed", ...words } };
   await deps.claims.write(confirmed);
   await deps.onPushStep?.("confirmed");
   noteKey(deps, begun, pushed);
+  if (contest !== undefined) deps.metrics.countContest(contest.end);
   await prune(deps, record, access);
   return confirmed;
 }
@@ -78,6 +82,27 @@ async function register(
       error,
     });
   }
+}
+
+type Contest = { readonly end: "lost" | "won"; readonly other: Digest };
+
+/** Whether another writer moved the key since the claim began; what it began from is no other's. */
+function contestOf({ base }: ClaimRecord, key: VersionPushed["key"]): Contest | undefined {
+  if (key.state === "superseded") return { end: "lost", other: key.by };
+  if (key.state === "left" || key.previous === undefined) return undefined;
+  const { previous, previousVersion: version } = key;
+  const isBase =
+    previous === base?.tree?.digest ||
+    (version !== undefined && base?.version !== undefined && compareVersions(version, base.version) === 0);
+  return isBase ? undefined : { end: "won", other: previous };
+}
+
+function wordsOf(record: ClaimRecord, { end, other }: Contest): string {
+  const { cache, tag } = fixedOf(record);
+  const name = `${formatCache(cache)}:${tag}`;
+  return end === "lost"
+    ? `Written back as ${name}; its key "${cache.key}" stays with ${other} of another writer, which is newer`
+    : `Written back as ${name}; it has taken the key "${cache.key}" from ${other} of another writer, which is older`;
 }
 
 function noteKey(deps: ConfirmDeps, { record }: Begun, { key, sentBytes, digest }: VersionPushed): void {

@@ -40,26 +40,30 @@ export type DeleteDeps<Pack extends Packed = Packed> = StageDeps &
   };
 
 /** One write-back under way: whoever calls meanwhile joins it. */
-export type Flight = { readonly outcome: Promise<void>; words: string };
+export type Flight = { readonly outcome: Promise<Note>; words: string };
+
+/** What is to be said of how it went, in a sentence, where that is not the plain end. */
+type Note = string | undefined;
 
 /**
  * Nothing of the claim is left when it resolves: its changes are in the registry, or were let go for a reason.
  * While it is mounted its unstage is waited for, and `in-use` said before the deadline; `pending` with the progress of
- * the write-back; else what that failed with, and the next call tries again. An unknown volume is fine.
+ * the write-back; else what that failed with, and the next call tries again. An unknown volume is fine. It resolves to
+ * what another writer of its key has to do with it.
  */
 export async function deleteClaim<Pack extends Packed>(
   deps: DeleteDeps<Pack>,
   { volumeId, secrets }: DeleteClaimRequest,
   call: Call,
-): Promise<void> {
+): Promise<Note> {
   // Unknown is not the same as gone.
   deps.claims.refuseUnreadable(volumeId);
   const words = () => deps.flights.get(volumeId)?.words ?? wordsOf(volumeId);
-  await waitFor(deps.clock, call, words, async (signal) => {
+  return await waitFor(deps.clock, call, words, async (signal) => {
     if (!deps.flights.has(volumeId)) await untilUnmounted(deps, volumeId, { ...call, signal });
     // Others who waited too may be done by now.
-    if (deps.claims.find(volumeId) === undefined) return;
-    await (deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets, { isOwn: true })).outcome;
+    if (deps.claims.find(volumeId) === undefined) return undefined;
+    return await (deps.flights.get(volumeId) ?? begin(deps, volumeId, secrets, { isOwn: true })).outcome;
   });
 }
 
@@ -95,8 +99,8 @@ function begin<Pack extends Packed>(
   { isOwn }: Whose,
 ): Flight {
   const turn = deps.turns.take(volumeId);
-  const flight: { outcome: Promise<void>; words: string } = {
-    outcome: Promise.resolve(),
+  const flight: { outcome: Promise<Note>; words: string } = {
+    outcome: Promise.resolve(undefined),
     words: wordsOf(volumeId),
   };
   const tell = (words: string) => {
@@ -121,7 +125,7 @@ async function run<Pack extends Packed>(
   deps: DeleteDeps<Pack>,
   volumeId: string,
   told: Told & Whose,
-): Promise<void> {
+): Promise<Note> {
   const { claims, clock, files } = deps;
   let progress: Progress<Pack> = { record: deleted(claims.require(volumeId), clock.now()) };
   await claims.write(progress.record);
@@ -136,13 +140,17 @@ async function run<Pack extends Packed>(
       ...(failure === undefined ? {} : { failure }),
     });
     if (step.kind === "fail") throw step.failure;
-    if (step.kind === "remove") return await remove(deps, record);
+    if (step.kind === "remove") {
+      await remove(deps, record);
+      return record.push?.contest;
+    }
     if (step.kind === "let-go") {
       // Its own secrets may do where another's are refused: nothing is lost before they were tried.
       if (step.isLoss && !told.isOwn && failure !== undefined) throw failure;
       const gone = letGo(deps, record, step);
       await claims.write(gone);
-      return await remove(deps, gone);
+      await remove(deps, gone);
+      return undefined;
     }
     try {
       progress = await advance(deps, progress, { step, told });

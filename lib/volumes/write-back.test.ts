@@ -964,6 +964,8 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(await tags()).toHaveLength(3);
     const [newer] = late.log.lines.flatMap((line) => (line["newer"] === undefined ? [] : [line["newer"]]));
     expect(newer).toBe(await digestOfTag("main"));
+    expect(late.metrics.counted).toContainEqual({ what: "contest", end: "lost" });
+    expect(other.metrics.counted).not.toContainEqual(expect.objectContaining({ what: "contest" }));
     const next = await begin(other, await other.restart(), "next");
     expect(listOf(await next.show())).toContain("deep/er/big");
   });
