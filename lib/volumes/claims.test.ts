@@ -484,6 +484,19 @@ describe("deleteClaim()", () => {
     expect([node.adopted.size, node.pushes.length]).toEqual([0, 0]);
   });
 
+  it("unstages one whose stage died before anything of it was on the disk, under copy too", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const parameters = new Map([["layout", "copy"]]);
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
+    const record = deps.claims.require(volumeId);
+    const base = { layers: [], origin: "empty", isTainted: false } as const;
+    await deps.claims.write({ ...record, base, stage: { path: staging, boot: deps.files.bootId() } });
+    await deps.files.removeEmptyDirectory(placesOf(root, record).directory);
+    await unstageClaim(deps, { volumeId, path: staging }, call);
+    expect(deps.claims.require(volumeId).stage).toBeUndefined();
+  });
+
   it("pushes nothing of a claim whose stage died before a pod could write", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

@@ -15,7 +15,14 @@ import { unstageClaim } from "./unstage-claim.ts";
 
 const WALKS = 100;
 const STEPS = 80;
-const claims = ["one", "two", "three"];
+/** By their names, and what is particular about each. */
+const parametersOf: Readonly<Record<string, ReadonlyArray<readonly [string, string]>>> = {
+  one: [],
+  two: [["durability", "volatile"]],
+  three: [["layout", "copy"]],
+};
+const claims = Object.keys(parametersOf);
+const groups = ["", "1000", "2000"];
 const pods = ["p", "q"];
 const kubelet = "/var/lib/kubelet";
 const stagingOf = (name: string) => `${kubelet}/plugins/${name}/globalmount`;
@@ -101,13 +108,13 @@ class Walk {
     const { claims: records } = this.#deps;
     const projects = [...records.all.values()].map(({ project }) => project);
     expect(new Set(projects).size).toBe(projects.length);
-    for (const { target, options } of await this.#node.mounts.list()) {
+    for (const { target, options, root: bound } of await this.#node.mounts.list()) {
       const owners = [...records.all.values()].filter(
         ({ stage, publications }) =>
           stage?.path === target || publications.some((one) => one.target === target),
       );
-      expect(owners.map(({ volumeId }) => `upperdir=${upperOf(volumeId)},`)).toEqual([
-        /upperdir=.*?,/.exec(options)?.[0],
+      expect(owners.map(({ volumeId }) => upperOf(volumeId))).toEqual([
+        /(?<=upperdir=).*?(?=,)/.exec(options)?.[0] ?? bound,
       ]);
       expect(owners[0]?.commit).toBeUndefined();
     }
@@ -157,10 +164,14 @@ class Walk {
     const deps = this.#deps;
     const volumeId = claimIdOf(name);
     const [path, target] = [stagingOf(other), targetOf(other, pod)];
-    const { capability, ...plain } = stageRequest(volumeId);
+    const { capability, ...plain } = stageRequest(volumeId, groups[this.#draw(groups.length)]);
     switch (does) {
       case 0:
-        return await createClaim(deps, createRequest({ name, parameters }), call);
+        return await createClaim(
+          deps,
+          createRequest({ name, parameters: new Map([...parameters, ...(parametersOf[name] ?? [])]) }),
+          call,
+        );
       case 1:
       case 2:
         return await stageClaim(deps, { ...plain, capability, path }, call);

@@ -1,6 +1,5 @@
 // The journey of NodeUnstageVolume: a claim is unmounted, in order, so that what pods wrote is whole.
 import { unstageClaim as unstaged } from "../core/claim-steps.ts";
-import { placesOf } from "./claim-disk.ts";
 import { refuseInUse } from "./claim-mount.ts";
 import { waitFor } from "./patience.ts";
 import type { Call, UnstageRequest } from "./requests.ts";
@@ -32,7 +31,6 @@ async function unmount(deps: StageDeps, { volumeId, path }: UnstageRequest): Pro
   const record = claims.find(volumeId);
   if (record?.stage?.path !== path || record.stage.boot !== files.bootId()) return;
   const { layout, durability } = record.settings;
-  // An overlay is synced by its unmount; a copy is no file system of its own.
-  if (layout === "copy" && durability === "normal")
-    await files.syncFilesystem(placesOf(root, record).directory);
+  // An overlay is synced by its unmount; a copy is no file system of its own, and may never have come to be.
+  if (layout === "copy" && durability === "normal") await files.syncFilesystem(root);
 }
