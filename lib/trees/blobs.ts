@@ -17,7 +17,7 @@ import type { StoredBlob } from "./layer.ts";
 import type { Layout } from "./layout.ts";
 import { Partial } from "./partial.ts";
 import { registryOf } from "./permission.ts";
-import type { Stamp } from "./place-file.ts";
+import type { Stamped } from "./place-file.ts";
 import type { Turns } from "./turns.ts";
 
 export type BlobsDeps = {
@@ -44,8 +44,8 @@ export type Arrived = {
   readonly partial: Partial;
   readonly reservation: Reservation;
   readonly unpacked?: Unpacked & { readonly directory: string };
-  /** The mode and time its file was given when it was first placed. */
-  stamped?: Stamp;
+  /** Where its bytes are by now: first its own file, once that has been given a mode and a time. */
+  readonly placed: Stamped[];
   /** Whether it has become part of a Layer; if not, its bytes stay for the next try. */
   used: boolean;
 };
@@ -166,7 +166,8 @@ export class Blobs {
       const { reader, closing } = this.#deps;
       const unpacked = await download({ reader, access, blob, partial, read }, closing);
       await partial.close();
-      return { partial, reservation, used: false, ...(unpacked === undefined ? {} : { unpacked }) };
+      const here = { partial, reservation, placed: [], used: false };
+      return unpacked === undefined ? here : { ...here, unpacked };
     } catch (error) {
       const isWrong = isFailure(error, "corrupt");
       const isMisled = isWrong && partial.sources.some(({ kind }) => kind === "mirror");

@@ -10,7 +10,7 @@ import type { Inventory } from "./inventory.ts";
 import type { Layer, StoredFile } from "./layer.ts";
 import type { Layout } from "./layout.ts";
 import { registryOf } from "./permission.ts";
-import { placeFile, type Stamp, stamp } from "./place-file.ts";
+import { isSameStamp, placeFile, type Stamped, stamp } from "./place-file.ts";
 
 export type FileLayerDeps = {
   readonly blobs: Blobs;
@@ -79,12 +79,14 @@ async function bringFile(
   const donor = donorOf(deps, registryOf(asker.access), file);
   if (donor !== undefined) {
     using _pin = deps.inventory.pin([donor.layer]);
-    await placeFile(path.join(deps.layout.content(donor.layer), donor.file.path), donor.file, target, file);
+    const at = path.join(deps.layout.content(donor.layer), donor.file.path);
+    await placeFile({ at, stamp: donor.file }, { at: target, stamp: file });
     return undefined;
   }
   const claim = await deps.blobs.raw(asker, { digest: file.blob.digest, size: file.blob.size });
   try {
-    await claim.alone(() => placeArrived(claim.value, target, file));
+    const { mode, mtime } = file;
+    await claim.alone(() => placeArrived(claim.value, { at: target, stamp: { mode, mtime } }));
     return claim;
   } catch (error) {
     await claim[Symbol.asyncDispose]();
@@ -93,13 +95,28 @@ async function bringFile(
 }
 
 /** The first to place what arrived gives it its stamp; the download's own file becomes the Layer's. */
-async function placeArrived(arrived: Arrived, target: string, wanted: Stamp): Promise<void> {
-  const { path: from } = arrived.partial.feed;
-  if (arrived.stamped === undefined) {
-    await stamp(from, wanted);
-    arrived.stamped = { mode: wanted.mode, mtime: wanted.mtime };
+async function placeArrived({ partial, placed }: Arrived, target: Stamped): Promise<void> {
+  const own = { at: partial.feed.path, stamp: target.stamp };
+  if (placed.length === 0) {
+    await stamp(own.at, own.stamp);
+    placed.push(own);
   }
-  await placeFile(from, arrived.stamped, target, wanted);
+  const [first = own] = placed;
+  const twin = placed.find((each) => isSameStamp(each.stamp, target.stamp));
+  if (twin !== undefined && (await hasPlaced(twin, target))) return;
+  await placeFile(first, target);
+  placed.push(target);
+}
+
+/** False where the twin is gone from there: its Layer has got its place, or was given up. */
+async function hasPlaced(twin: Stamped, target: Stamped): Promise<boolean> {
+  try {
+    await placeFile(twin, target);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** A file of a Layer whose bytes came from the same registry; of the same stamp where there is one, to be linked. */
@@ -109,7 +126,7 @@ function donorOf(deps: FileLayerDeps, registry: string, wanted: FilePlan) {
     .filter((layer) => layer.sources.includes(registry))
     .flatMap((layer) => layer.files.map((file) => ({ layer: layer.id, file })))
     .filter(({ file }) => file.digest === wanted.blob.digest);
-  return donors.find(({ file }) => file.mode === wanted.mode && file.mtime === wanted.mtime) ?? donors[0];
+  return donors.find(({ file }) => isSameStamp(file, wanted)) ?? donors[0];
 }
 
 function describe(plans: readonly FilePlan[], folders: number): Omit<FilledFiles, "claims"> {

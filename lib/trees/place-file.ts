@@ -3,21 +3,27 @@ import { chmod, constants, copyFile, link, utimes } from "node:fs/promises";
 
 export type Stamp = { readonly mode: number; readonly mtime: number };
 
+export function isSameStamp(one: Stamp, other: Stamp): boolean {
+  return one.mode === other.mode && one.mtime === other.mtime;
+}
+
 export async function stamp(at: string, { mode, mtime }: Stamp): Promise<void> {
   await chmod(at, mode);
   await utimes(at, mtime, mtime);
 }
 
-/** `to` has the bytes of `from` under that stamp. A link where the stamps agree, else a reflink, else a copy. */
-export async function placeFile(from: string, fromStamp: Stamp, to: string, wanted: Stamp): Promise<void> {
-  if (fromStamp.mode === wanted.mode && fromStamp.mtime === wanted.mtime && (await linked(from, to))) return;
-  await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-  await stamp(to, wanted);
+export type Stamped = { readonly at: string; readonly stamp: Stamp };
+
+/** `to` has the bytes of `from` under its stamp. A link where the stamps agree, else a reflink, else a copy. */
+export async function placeFile(from: Stamped, to: Stamped, by: typeof link = link): Promise<void> {
+  if (isSameStamp(from.stamp, to.stamp) && (await linked(by(from.at, to.at)))) return;
+  await copyFile(from.at, to.at, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  await stamp(to.at, to.stamp);
 }
 
-async function linked(from: string, to: string): Promise<boolean> {
+async function linked(linking: Promise<void>): Promise<boolean> {
   try {
-    await link(from, to);
+    await linking;
     return true;
   } catch (error) {
     // A file has a limit of names (65,000 on ext4), and a file system may have none but one.

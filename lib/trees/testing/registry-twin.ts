@@ -147,15 +147,19 @@ export function addManifest({ manifests }: Repository, value: object, mediaType 
   return digest;
 }
 
-/** An artifact of titled files. */
+/** An artifact of titled files, some with a mode of their own, such as `0755`. */
 export function addFiles(
   repository: Repository,
   files: Readonly<Record<string, string | Uint8Array>>,
+  modes: Readonly<Record<string, string>> = {},
 ): Digest {
   const layers = Object.entries(files).map(([title, content]) => ({
     mediaType: "application/octet-stream",
     ...addBlob(repository, Buffer.from(content)),
-    annotations: { "org.opencontainers.image.title": title },
+    annotations: {
+      "org.opencontainers.image.title": title,
+      ...(modes[title] === undefined ? {} : { "dev.larder.file.mode": modes[title] }),
+    },
   }));
   const config = {
     mediaType: "application/vnd.oci.empty.v1+json",
