@@ -385,6 +385,20 @@ describe("publish of a hostile archive", () => {
   });
 
   it.each([
+    ["gzip", gzipSync(tar(file("d/a", "a")))],
+    ["zstd", zstdCompressSync(tar(file("d/a", "a")))],
+  ])("refuses %s that something else follows", async (kind, bytes) => {
+    const mediaType = `application/vnd.oci.image.layer.v1.tar+${kind}`;
+    const followed = Buffer.concat([bytes, Buffer.from("something else")]);
+    const { digest, blobs } = putParts(registry, [{ ...directoryPart("d", followed), mediaType }]);
+    await door.refuses(of(digest), [
+      "INVALID_ARGUMENT",
+      `Cannot unpack the layer ${blobs[0]}`,
+      "push it again",
+    ]);
+  });
+
+  it.each([
     ["gzip", (bytes: Buffer) => gzipSync(bytes)],
     ["zstd", (bytes: Buffer) => zstdCompressSync(bytes)],
   ])("ends a %s bomb full, with the sizes", async (kind, compress) => {
