@@ -27,15 +27,20 @@ export type PackTask =
 
 /** Names of one directory, and files with several names, are held in memory: beyond this a tree is hostile. */
 const HEAP_MB = 768;
+/** The next finds its code compiled, which is a quarter of what a small change costs. */
+const IDLE_MS = 60_000;
+/** Of a larger tree a thread holds too much to wait with it. */
+const MOST_KEPT_ENTRIES = 20_000;
 
-/** `threads` is how many pack at once; others wait for their turn. A thread lives as long as what it packs. */
+/** `threads` is how many pack at once; others wait for their turn. A thread stays a while after what is small. */
 export function openPacker(options: { readonly threads: number }): Packer {
   const threads = new JobThreads<PackTask, Packed, PackProgress>({
     script: new URL("./pack.worker.ts", import.meta.url),
     threads: options.threads,
     heapMb: HEAP_MB,
-    // What it held of a large tree is given back at once.
-    idleMs: 0,
+    idleMs: IDLE_MS,
+    mayStay: ({ entries, ...packed }: Packed | PackedDelta) =>
+      entries + ("unchanged" in packed ? packed.unchanged : 0) <= MOST_KEPT_ENTRIES,
     ended,
   });
   return {

@@ -18,7 +18,8 @@ afterEach(async () => await open.disposeAsync());
 
 const LONG = { timeout: 60_000, interval: 5 };
 
-const start = (more: { threads?: number; idleMs?: number } = {}) =>
+type More = { threads?: number; idleMs?: number; mayStay?: (result: number) => boolean };
+const start = (more: More = {}) =>
   open.use(
     new JobThreads<Job, number, number>({
       script: new URL("./testing/job.worker.ts", import.meta.url),
@@ -93,6 +94,19 @@ describe("JobThreads", () => {
     const none = start({ idleMs: 0 });
     await none.run({ kind: "who" });
     expect(none.threads).toBe(0);
+  });
+
+  it("ends a thread at once after a job with which it may not stay, and after one that failed", async () => {
+    const results: number[] = [];
+    const threads = start({ mayStay: (result) => results.push(result) > 1 });
+    const first = await threads.run({ kind: "who" });
+    expect(threads.threads).toBe(0);
+    const second = await threads.run({ kind: "who" });
+    expect(threads.threads).toBe(1);
+    expect(await threads.run({ kind: "who" })).toBe(second);
+    expect(results).toEqual([first, second, second]);
+    await expect(threads.run({ kind: "refuse" })).rejects.toThrow("it is full");
+    expect(threads.threads).toBe(0);
   });
 
   it("ends what runs and what waits when it is disposed of", async () => {

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { Failure } from "../core/failure.ts";
 import type { FromJob, JobAnswer } from "./job-thread.ts";
 
-export type JobThreadsOptions = {
+export type JobThreadsOptions<Result = unknown> = {
   /** It calls serveJobs(). */
   readonly script: URL;
   /** How many jobs run at once; others wait for their turn. */
@@ -12,6 +12,8 @@ export type JobThreadsOptions = {
   readonly heapMb: number;
   /** How long a thread stays that has nothing to do. */
   readonly idleMs: number;
+  /** Whether a thread holds so little after such a job that it may stay; after one that failed it does not. By default it always may. */
+  readonly mayStay?: (result: Result) => boolean;
   /** The Failure of a job whose thread ended in the middle of it, or was never started. */
   readonly ended: (cause?: unknown) => Failure;
 };
@@ -23,13 +25,13 @@ export type RunOptions<Progress> = {
 };
 
 export class JobThreads<Job, Result, Progress = never> implements AsyncDisposable {
-  readonly #options: JobThreadsOptions;
+  readonly #options: JobThreadsOptions<Result>;
   readonly #running = new Set<JobThread>();
   readonly #idle: JobThread[] = [];
   readonly #waiting: Array<() => void> = [];
   #taken = 0;
 
-  constructor(options: JobThreadsOptions) {
+  constructor(options: JobThreadsOptions<Result>) {
     this.#options = options;
   }
 
@@ -45,7 +47,7 @@ export class JobThreads<Job, Result, Progress = never> implements AsyncDisposabl
       signal?.throwIfAborted();
       if (this.#taken < 0) throw this.#options.ended();
       const onTold = (told: unknown) => onProgress?.(told as Progress);
-      return (await this.#perform(job, signal, onTold)) as Result;
+      return await this.#perform(job, signal, onTold);
     } finally {
       this.#taken--;
       this.#waiting.shift()?.();
@@ -80,15 +82,21 @@ export class JobThreads<Job, Result, Progress = never> implements AsyncDisposabl
     job: Job,
     signal: AbortSignal | undefined,
     onTold: (told: unknown) => void,
-  ): Promise<unknown> {
+  ): Promise<Result> {
+    const { mayStay } = this.#options;
     const thread = this.#idle.pop() ?? new JobThread(this.#options);
+    let stays = mayStay === undefined;
     this.#running.add(thread);
     const stop = () => void thread.end();
     signal?.addEventListener("abort", stop);
     try {
       const answer = await thread.run(job, onTold);
       signal?.throwIfAborted();
-      if (answer.kind === "done") return answer.result;
+      if (answer.kind === "done") {
+        const result = answer.result as Result;
+        stays ||= mayStay?.(result) === true;
+        return result;
+      }
       if (answer.kind === "failed") throw new Failure(answer.reason, answer.message);
       throw new Error(`a thread failed: ${answer.stack}`);
     } catch (error) {
@@ -96,12 +104,12 @@ export class JobThreads<Job, Result, Progress = never> implements AsyncDisposabl
     } finally {
       signal?.removeEventListener("abort", stop);
       this.#running.delete(thread);
-      await this.#rest(thread);
+      await this.#rest(thread, stays);
     }
   }
 
-  async #rest(thread: JobThread): Promise<void> {
-    if (thread.isEnding || this.#taken < 0 || this.#options.idleMs === 0) return await thread.end();
+  async #rest(thread: JobThread, stays: boolean): Promise<void> {
+    if (thread.isEnding || this.#taken < 0 || !stays || this.#options.idleMs === 0) return await thread.end();
     this.#idle.push(thread);
     thread.restFor(this.#options.idleMs, () => {
       const at = this.#idle.indexOf(thread);
@@ -123,7 +131,7 @@ class JobThread {
   #cause: unknown;
   isEnding = false;
 
-  constructor({ script, heapMb, ended }: JobThreadsOptions) {
+  constructor({ script, heapMb, ended }: Omit<JobThreadsOptions, "mayStay">) {
     this.#ended = ended;
     this.#worker = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb: heapMb } });
     this.#worker.on("message", (message: FromJob) => this.#hear(message));
