@@ -3,9 +3,7 @@ import fs from "node:fs";
 import { type Directory, type Name, setFileTime } from "../host/directory.ts";
 import type { EntryStatus, Time } from "../host/entry-status.ts";
 import { listXattrs, readXattr, removeXattr, writeXattr } from "../host/xattrs.ts";
-import { WHOLE_XATTR } from "./overlay-marks.ts";
-
-const OVERLAY = "trusted.overlay.";
+import { OVERLAY_XATTRS, WHOLE_XATTR } from "./overlay-marks.ts";
 
 export type Attributes = {
   readonly mode: number;
@@ -62,7 +60,7 @@ export function readAttributes(directory: Directory, name: Name, status: EntrySt
   const { mode, uid, gid, mtime } = status;
   const place = { directory, name };
   const xattrs = listXattrs(place)
-    .filter((key) => !key.startsWith(OVERLAY) && key !== WHOLE_XATTR)
+    .filter((key) => !key.startsWith(OVERLAY_XATTRS) && key !== WHOLE_XATTR)
     .flatMap((key) => {
       const value = readXattr(place, key);
       return value === undefined ? [] : [[key, value] as const];
@@ -74,6 +72,6 @@ export function readAttributes(directory: Directory, name: Name, status: EntrySt
 export function replaceOnDirectory(directory: Directory, attributes: Attributes): void {
   const place = { directory, name: "." };
   for (const key of listXattrs(place))
-    if (!key.startsWith(OVERLAY) && key !== WHOLE_XATTR) removeXattr(place, key);
+    if (!key.startsWith(OVERLAY_XATTRS) && key !== WHOLE_XATTR) removeXattr(place, key);
   applyToDirectory(directory, attributes);
 }

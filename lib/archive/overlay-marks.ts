@@ -1,7 +1,7 @@
 // How a layer tells overlayfs what it hides of those beneath it, and us what is none of that.
 import type { Directory } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
-import { type Place, readXattr } from "../host/xattrs.ts";
+import { listXattrs, type Place, readXattr } from "../host/xattrs.ts";
 
 export const OPAQUE_XATTR = "trusted.overlay.opaque";
 export const OPAQUE_YES: Uint8Array = Buffer.from("y");
@@ -13,6 +13,13 @@ export const DEVICE_XATTR = "trusted.larder.device";
 /** On the root of a directory that is whole by itself: whatever is in it is data. */
 export const WHOLE_XATTR = "trusted.larder.whole";
 export const YES: Uint8Array = Buffer.from("y");
+
+/** What overlayfs keeps in entries of a layer, and takes orders from. */
+export const OVERLAY_XATTRS = "trusted.overlay.";
+
+export function hasOverlayXattrs(place: Place): boolean {
+  return listXattrs(place).some((name) => name.startsWith(OVERLAY_XATTRS));
+}
 
 /** What overlayfs takes for a whiteout. */
 export function isZeroDevice({ type, device }: EntryStatus): boolean {

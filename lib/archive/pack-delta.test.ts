@@ -294,7 +294,7 @@ describe("packDelta() of a plain directory", () => {
     using top = Directory.open(copy);
     writeXattr({ directory: top, name: "keep" }, "trusted.overlay.opaque", Buffer.from("y"));
     const packed = await new Claim(scratch, below).pack({ upper: copy, kind: "plain" });
-    expect(packed).toMatchObject({ trims: 1, leftOut: { count: 1 } });
+    expect(packed).toMatchObject({ trims: 1, leftOut: { count: 2 } });
     trimLayer(copy, packed.directory, pace);
     expect(fs.existsSync(path.join(copy, "zero"))).toBe(false);
     const layers = await new Claim(scratch, below).bring(packed);
@@ -346,7 +346,25 @@ describe("packDelta() of devices in a plain directory", () => {
     expect(nodes(await copyOf(await new Claim(scratch, layers).bring(change)))).toEqual(nodes(second));
   });
 
-  it("gives what was committed here as it is, marks of overlays as data among it", async () => {
+  it("tells of a root's marks of overlays, which no later copy has here or elsewhere, and brings those of others", async () => {
+    const first = await copyOf(await filled());
+    using top = Directory.open(first);
+    const mark = (key: string) => writeXattr({ directory: top, name: "d" }, key, Buffer.from("y"));
+    for (const key of ["trusted.overlay.opaque", "user.overlay.opaque"]) mark(key);
+    const one = new Claim(scratch, await filled());
+    const packed = await one.pack({ upper: first, ...plain });
+    expect(packed.leftOut).toEqual({
+      count: 1,
+      first: [expect.stringContaining('"d": its attributes trusted.overlay.*')],
+    });
+    for (const copy of [await copyOf([first]), await copyOf(await one.bring(packed))]) {
+      using there = Directory.open(copy);
+      expect(listXattrs({ directory: there, name: "d" })).toEqual(["user.overlay.opaque"]);
+      expect((await one.pack({ upper: copy, ...plain })).leftOut.count).toBe(0);
+    }
+  });
+
+  it("gives what was committed here as it is, devices among it", async () => {
     const first = await copyOf(await filled());
     make(first, "d/zero", "c", "0", "0");
     using top = Directory.open(first);

@@ -2,9 +2,10 @@
 import type { CompareRule } from "../core/compare-entries.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { countEntries } from "./count-entries.ts";
-import { DEVICE_NOTE, isDevice, type LeftOut, LeftOutNotes } from "./left-out.ts";
+import { DEVICE_NOTE, isDevice, type LeftOut, LeftOutNotes, MARKS_NOTE } from "./left-out.ts";
 import { findKeptLinks } from "./link-groups.ts";
 import type { Shown } from "./merged-descent.ts";
+import { hasOverlayXattrs } from "./overlay-marks.ts";
 import { packFailure } from "./pack-failure.ts";
 import { PackTally } from "./pack-progress.ts";
 import { type Compared, isSameEntry, mayBeSame, readPackedAttributes } from "./packed-attributes.ts";
@@ -172,6 +173,8 @@ class DeltaPacker {
   #hold(step: UpperPlace): { own: Compared; below: Compared | undefined; isSame: boolean } {
     const path = step.name === "." ? "/" : this.#writer.pathOf(step.name);
     try {
+      // A copy has those that its pods made, as a root's container storage does.
+      if (this.#isWhole && hasOverlayXattrs(step)) this.#leftOut.add(path, MARKS_NOTE);
       const own = { ...step, attributes: readPackedAttributes(step, step.status, this.#job.kind) };
       const mayBe = step.below !== undefined && mayBeSame(step.status, step.below.status);
       const below = step.below !== undefined && mayBe ? toCompared(step.below) : undefined;
