@@ -49,6 +49,7 @@ export async function startPlugin(settings: NodeSettings, ports: Ports): Promise
   const promises = new Promises({ claims, limits, overcommit: settings.claims.overcommit });
   const trees = undo.use(await openStore(placed, ports, promises));
   claims.holdBy(trees);
+  claims.roomBy(async (bytes) => await trees.collect(bytes));
   for (const [name, record] of records.all) trees.hold(name, rootsOfInline(record));
   // A pod may still be reading what such a Record names.
   if (records.unreadable.length + claims.unreadable.length > 0) trees.holdAll("records that cannot be read");

@@ -1,6 +1,6 @@
 // When the node runs out of something, a volume is refused in words, nothing half stays, and it works again with more.
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -151,6 +151,35 @@ describe("a disk whose room is promised to claims", () => {
     const refused = ends.flatMap((end) => (end.status === "rejected" ? [(end.reason as CsiError).code] : []));
     expect(refused).toEqual(["RESOURCE_EXHAUSTED"]);
     expect(await capacityOf(plugin)).toBeLessThan(4 * MiB);
+  });
+});
+
+describe("a claim on a disk without a free block", { timeout: 180_000 }, () => {
+  it("goes where its policy lets go; else it is kept, told with sizes, and goes once there is room", async () => {
+    await using disk = await smallDisk("size=24m");
+    await using registry = await openRegistryDouble();
+    await using plugin = await openPlugin(disk);
+    const repository = `${registry.host}/caches/\${cache}`;
+    const parameters = { repository, cache: "m2", key: "main", when: "always" };
+    const claim = (name: string, more: Record<string, string> = {}) =>
+      new ClaimCalls({ plugin }, { name, bytes: 2 ** 20, parameters: { ...parameters, ...more } });
+    const [owed, free] = [claim("owed"), claim("free", { policy: "discard" })];
+    for (const each of [owed, free])
+      await each.runPod(async (at) => await writeFile(path.join(at, "file"), unique(20_000)));
+    const hog = path.join(plugin.root, "somebody-elses");
+    const filled = await execa("dd", ["if=/dev/zero", `of=${hog}`, "bs=4096"], { reject: false });
+    expect(filled.stderr).toContain("No space left");
+    const { code, message } = await refusalOf(owed.delete());
+    expect(code, message).toBe("RESOURCE_EXHAUSTED");
+    expect(message).toMatch(/0 B of 24 MiB are free.*All of it is kept/);
+    await free.delete();
+    expect(await kept(plugin, "claims")).toEqual([owed.id]);
+    expect(registry.pushes.tags()).toEqual([]);
+    await rm(hog);
+    await owed.deleteAtLast();
+    expect(registry.pushes.tags()).toContain("main");
+    expect(await kept(plugin, "claims")).toEqual([]);
+    await nothingLeft(plugin);
   });
 });
 

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { type ClaimRecord, formatClaimRecord, parseClaimRecord, rootsOfClaim } from "../core/claim-record.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { formatBytes } from "../core/quantity.ts";
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -9,11 +10,18 @@ import type { Trees } from "../trees/trees.ts";
 /** What keeps what a Record names from collection. */
 export type Holder = Pick<Trees, "hold" | "letGo">;
 
+/** Frees so much, or what there is; resolves to how much that was. */
+type Collect = (bytes: number) => Promise<number>;
+
+/** For a Record, and for what its claim needs next. */
+const ROOM_BYTES = 16 * 2 ** 20;
+
 export class ClaimRecords {
   readonly #files: Files;
   readonly #directory: string;
   readonly #records = new Map<string, ClaimRecord>();
   #holder: Holder | undefined;
+  #collect: Collect | undefined;
   /** Volume ids whose Record could not be read: nothing of theirs is touched. */
   readonly unreadable: string[] = [];
 
@@ -62,12 +70,37 @@ export class ClaimRecords {
     for (const record of this.#records.values()) holder.hold(record.volumeId, rootsOfClaim(record));
   }
 
-  /** The Record survives a power loss when it resolves. */
+  /** From now on room is made by it for a Record that finds none. */
+  roomBy(collect: Collect): void {
+    this.#collect = collect;
+  }
+
+  /** The Record survives a power loss when it resolves. Throws `full` where nothing that could go would make room for it. */
   async write(record: ClaimRecord): Promise<void> {
     this.#holder?.hold(record.volumeId, rootsOfClaim(record));
     const file = path.join(this.#directory, record.volumeId);
-    await this.#files.writeAtomically(file, formatClaimRecord(record), { durable: true });
+    const write = async () =>
+      await this.#files.writeAtomically(file, formatClaimRecord(record), { durable: true });
+    try {
+      await write();
+    } catch (error) {
+      if (!isFailure(error, "full") || this.#collect === undefined) throw error;
+      await this.#collect(ROOM_BYTES);
+      await write().catch(async (again: unknown) => {
+        throw isFailure(again, "full") ? await this.#full(record, again) : again;
+      });
+    }
     this.#records.set(record.volumeId, record);
+  }
+
+  async #full({ volumeId }: ClaimRecord, cause: Failure): Promise<Failure> {
+    const { bytesFree, bytesTotal } = await this.#files.statFilesystem(this.#directory);
+    const sizes = `${formatBytes(bytesFree)} of ${formatBytes(bytesTotal)} are free on the disk of this node`;
+    return new Failure(
+      "full",
+      `Cannot record the volume "${volumeId}": ${sizes}, and nothing is left that could be collected. All of it is kept; free room there, or delete other claims, first those with the policy "discard", which need none`,
+      { cause },
+    );
   }
 
   /** There is no such Record when it resolves, nor after a power loss. */

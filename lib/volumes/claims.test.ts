@@ -549,6 +549,43 @@ describe("deleteClaim()", () => {
     expect(await remains(node)).toEqual(nothing);
   });
 
+  it("collects for its Record on a full disk, and goes on", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest({ parameters: cached }), call);
+    await use(node, deps, volumeId);
+    node.files.room = { ...node.files.room, bytesFree: 0 };
+    node.collectableBytes = 2 ** 20;
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    expect(node.pushes).toEqual([volumeId]);
+    expect(node.collectableBytes).toBe(0);
+  });
+
+  it("keeps what it owes on a full disk, with sizes and what helps, and lets go of what it does not", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const make = async (name: string, more: ReadonlyArray<readonly [string, string]>) => {
+      const parameters = new Map([...cached, ...more]);
+      const { volumeId } = await createClaim(deps, createRequest({ name, parameters }), call);
+      await use(node, deps, volumeId);
+      return volumeId;
+    };
+    const owed = await make("owed", []);
+    const free = await make("free", [["policy", "discard"]]);
+    const { room } = node.files;
+    node.files.room = { ...room, bytesFree: 0 };
+    const deleted = async (volumeId: string) =>
+      await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    await expect(deleted(owed)).rejects.toThrow(/0 B of .* are free.*All of it is kept; free room.*discard/);
+    await deleted(free);
+    expect([...deps.claims.all.keys()]).toEqual([owed]);
+    expect(node.pushes).toEqual([]);
+    node.files.room = room;
+    await deleted(owed);
+    expect(node.pushes).toEqual([owed]);
+    expect(deps.claims.all.size).toBe(0);
+  });
+
   it("refuses while the claim is mounted", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

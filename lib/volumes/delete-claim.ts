@@ -128,8 +128,8 @@ async function run<Pack extends Packed>(
 ): Promise<Note> {
   const { claims, clock, files } = deps;
   let progress: Progress<Pack> = { record: deleted(claims.require(volumeId), clock.now()) };
-  await claims.write(progress.record);
-  let failure: Failure | undefined;
+  // A disk without a free block takes no Record: what lets go needs none, and the rest waits for room.
+  let failure = await failureIfFull(claims.write(progress.record));
   for (;;) {
     const { record } = progress;
     const step = planWriteBack({
@@ -148,7 +148,8 @@ async function run<Pack extends Packed>(
       // Its own secrets may do where another's are refused: nothing is lost before they were tried.
       if (step.isLoss && !told.isOwn && failure !== undefined) throw failure;
       const gone = letGo(deps, record, step);
-      await claims.write(gone);
+      // Cut short without it, the next call plans the same from the Record that stands.
+      await failureIfFull(claims.write(gone));
       await remove(deps, gone);
       return undefined;
     }
@@ -158,6 +159,16 @@ async function run<Pack extends Packed>(
       if (!isFailure(error) || deps.signal.aborted) throw error;
       failure = error;
     }
+  }
+}
+
+async function failureIfFull(write: Promise<void>): Promise<Failure | undefined> {
+  try {
+    await write;
+    return undefined;
+  } catch (error) {
+    if (isFailure(error, "full")) return error;
+    throw error;
   }
 }
 

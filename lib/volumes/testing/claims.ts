@@ -61,6 +61,7 @@ export class ClaimNode extends TestNode {
       this.adopted.add(parseDigest(`sha256:${name}`));
     const claims = await ClaimRecords.open(files, root, log);
     claims.holdBy(inline.trees);
+    claims.roomBy(async (bytes) => await this.#collect(bytes));
     return {
       files,
       mounts,
