@@ -152,6 +152,60 @@ describe("lease()", () => {
     expect(trees.figures().joined).toBe(99);
   });
 
+  it("makes one flight per blob on the node, across layers, artifacts, repositories and pods", async () => {
+    const [mine, theirs] = ["mine", "theirs"].map((name) => addRepository(host, name, [`of ${name}`]));
+    if (mine === undefined || theirs === undefined) throw new Error("no repositories");
+    const [shared, one, other] = ["s", "1", "2"].map((text) => twinLayer({ files: { [text]: text } }));
+    if (shared === undefined || one === undefined || other === undefined) throw new Error("no layers");
+    const requests = [
+      requestFor(`r.example/mine@${addImage(mine, [one, shared, shared])}`, { password: "of mine" }),
+      requestFor(`r.example/theirs@${addImage(theirs, [shared, other])}`, { password: "of theirs" }),
+      requestFor(`r.example/theirs@${addImage(theirs, [other, one, shared])}`, { password: "of theirs" }),
+    ];
+    const held = Promise.withResolvers<void>();
+    const blobs = [shared, one, other].map((layer) => digestOf(layer));
+    kit.registry.gate = async (digest) => {
+      if (blobs.includes(digest)) await held.promise;
+    };
+    const trees = await kit.start();
+    const leased = Promise.all(requests.map((request) => trees.lease(request, never)));
+    await until(() => kit.steps.filter((step) => step === "room found").length === 3);
+    held.resolve();
+    const leases = await leased;
+    const contents = await Promise.all(leases.map(contentOf));
+    const all = { s: "s", "1": "1", "2": "2" };
+    expect(contents).toEqual([{ s: "s", "1": "1" }, { s: "s", "2": "2" }, all]);
+    for (const blob of [shared, one, other])
+      expect(kit.registry.sentBytes.get(digestOf(blob))).toBe(blob.length);
+    expect(kit.unpacker.unpacked).toBe(3);
+    for (const lease of leases) lease[Symbol.dispose]();
+  });
+
+  it.each(["IfNotPresent", "Always"] as const)(
+    "flies on when one waiter after the other goes away, and the last one's retry takes the result, under %s",
+    async (pullPolicy) => {
+      repository.tags.set("latest", addFiles(repository, { f: "content" }));
+      const held = Promise.withResolvers<void>();
+      kit.registry.gate = () => held.promise;
+      const trees = await kit.start();
+      const request = requestFor("r.example/a:latest", { pullPolicy });
+      const callers = [1, 2, 3].map(() => new AbortController());
+      const waiting = callers.map(({ signal }) => trees.lease(request, { signal }));
+      await until(() => kit.registry.count("blob") === 1 && trees.figures().joined === 2);
+      for (const [at, caller] of callers.entries()) {
+        caller.abort(new Error("the call is over"));
+        await expect(waiting[at]).rejects.toThrow("the call is over");
+      }
+      repository.tags.set("latest", addFiles(repository, { f: "moved" }));
+      held.resolve();
+      await until(() => kit.metrics.counted.some(({ what }) => what === "pull"));
+      const asked = [...kit.registry.requests];
+      using leased = await trees.lease(request, never);
+      expect(await contentOf(leased)).toEqual({ f: "content" });
+      expect(kit.registry.requests).toEqual(asked);
+    },
+  );
+
   it("stops waiting when its caller does, and the pull flies on to the next call", async () => {
     const digest = addFiles(repository, { f: "content" });
     repository.tags.set("latest", digest);
