@@ -482,7 +482,7 @@ describe("publish at a target", () => {
     const { code, message } = await refusalOf(other.publish());
     expect([code, message]).toEqual([
       "ALREADY_EXISTS",
-      expect.stringContaining(`the volume "${volume.id}" is there; unpublish that first`),
+      expect.stringContaining(`the volume "${volume.id}" is there; unpublish or unstage that first`),
     ]);
     expect(Object.keys(await contentsOf(volume.target))).toEqual(["a"]);
     await volume.unpublish();
