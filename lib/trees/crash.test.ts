@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../core/digest.ts";
+import { Failure } from "../core/failure.ts";
 import { contentOf, Kit, never, requestFor } from "./testing/kit.ts";
 import { addFiles, addImage, addRepository, type Repository } from "./testing/registry-twin.ts";
 import { twinLayer } from "./testing/unpacker-twin.ts";
@@ -178,6 +179,33 @@ describe("a start after a crash in a collection", () => {
     }
     await again[Symbol.asyncDispose]();
     for (const directory of ["ingest", "trash"]) expect(await kit.list(directory)).toEqual([]);
+  });
+
+  it("converges from the step: partial removed", async () => {
+    kit.settings = {
+      ...kit.settings,
+      marks: { high: { kind: "bytes", bytes: 12 * MiB }, low: { kind: "bytes", bytes: 10 * MiB } },
+    };
+    const requestOf = (text: string) =>
+      requestFor(`r.example/a@${addFiles(repository, { [text]: text.repeat(9 * MiB) })}`);
+    const [cut, other] = [requestOf("p"), requestOf("o")];
+    kit.registry.gate = async (digest, offset) => {
+      if (digest === digestOf("p".repeat(9 * MiB)) && offset >= 5 * MiB)
+        throw new Failure("unavailable", "cut");
+    };
+    await crashAt("partial removed", async (trees) => {
+      await expect(trees.lease(cut, never)).rejects.toThrow("cut");
+      await trees.lease(other, never);
+    });
+    kit.registry.gate = () => Promise.resolve();
+    const again = await kit.start();
+    expect(again.figures()).toMatchObject({ partials: 0, trees: 0 });
+    for (const request of [other, cut]) {
+      using leased = await again.lease(request, never);
+      expect(Object.values(await contentOf(leased))[0]).toHaveLength(9 * MiB);
+    }
+    await again[Symbol.asyncDispose]();
+    for (const directory of ["ingest", "trash", "partials"]) expect(await kit.list(directory)).toEqual([]);
   });
 });
 
