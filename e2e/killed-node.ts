@@ -25,9 +25,13 @@ export class KilledNode implements AsyncDisposable {
     this.#settings = settings;
   }
 
-  static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<KilledNode> {
+  /** In a folder of its own `under` another. */
+  static async open(
+    settings: Readonly<Record<string, unknown>> = {},
+    under = os.tmpdir(),
+  ): Promise<KilledNode> {
     const registry = await openRegistryDouble();
-    const node = new KilledNode(registry, await mkdtemp(path.join(os.tmpdir(), "larder-crash-")), settings);
+    const node = new KilledNode(registry, await mkdtemp(path.join(under, "larder-crash-")), settings);
     await node.start();
     node.#kept = { reference: serveFiles(registry, "neighbour", { "kept.txt": "kept" }) };
     const neighbour = await node.#neighbour();

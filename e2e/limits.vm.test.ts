@@ -6,9 +6,11 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { openRegistryDouble, type RegistryDouble } from "../testing/registry-double.ts";
 import { runSanity, unmetIn } from "../testing/sanity.ts";
+import { tool } from "../testing/tool.ts";
 import { putFiles, unique } from "./artifact.ts";
-import { ClaimCalls, type ClaimRequest, openClaimPlugin } from "./claim-calls.ts";
+import { ClaimCalls, type ClaimRequest, insisting, openClaimPlugin } from "./claim-calls.ts";
 import type { Reply } from "./client.ts";
+import { KilledNode } from "./killed-node.ts";
 import { digestsIn, namesIn } from "./node-state.ts";
 import type { Plugin } from "./plugin.ts";
 import { limitProject, projectsOn } from "./project-report.ts";
@@ -275,6 +277,55 @@ describe("a root on XFS with project quotas", () => {
     const isLifted = async () =>
       [...(await projectsOn(xfs))].every(([id, { limitBytes }]) => id < FIRST_PROJECT || limitBytes === 0);
     expect(await isLifted()).toBe(true);
+  });
+});
+
+describe("a kill between a claim's Record and its limit", () => {
+  it("of create, stage, expand and delete leaves what the same call finishes; the limit is right and none is left", async () => {
+    const xfs = await mountImage("loop,prjquota");
+    try {
+      await using node = await KilledNode.open({ quota: "required", oras: await tool("oras") }, xfs);
+      const repository = `${node.registry.host}/caches/\${cache}`;
+      const parameters = { repository, cache: "m2", when: "always" };
+      const claim = new ClaimCalls(node, { name: "killed", bytes: 16 * MIB, parameters });
+      const limits = async () =>
+        [...(await projectsOn(xfs))]
+          .filter(([id, { limitBytes }]) => id >= FIRST_PROJECT && limitBytes > 0)
+          .map(([, { limitBytes }]) => limitBytes);
+      const kill = async (effect: string, phase: () => Promise<void>) => {
+        expect(await node.survives(0, `^${effect}$`, phase), effect).toBe(false);
+      };
+
+      await kill("setLimits", async () => void (await claim.create()));
+      await insisting((options) => claim.create(options));
+      expect(await limits()).toEqual([16 * MIB]);
+      const project = await projectOf(node.plugin.root, claim);
+      await kill("overlay", () => insisting((options) => claim.stage(options)));
+      await insisting((options) => claim.stage(options));
+      expect(await limits()).toEqual([16 * MIB]);
+      const at = await insisting((options) => claim.publish({ pod: "user", options }));
+      await writeFile(path.join(at, "file"), unique(MIB), { flush: true });
+
+      await kill("setLimits", async () => void (await claim.expand(32 * MIB)));
+      // Its Record said so already.
+      expect([await limits(), (await df(at)).bytes]).toEqual([[32 * MIB], 32 * MIB]);
+      await claim.expand(32 * MIB);
+      expect(await limits()).toEqual([32 * MIB]);
+
+      await claim.unmountAtLast("user");
+      await kill("clearLimits", () => claim.deleteAtLast());
+      await claim.deleteAtLast();
+      expect(node.registry.pushes.tags()).toContain("latest");
+      await node.settled();
+      for (const folder of ["claims", "volumes"])
+        expect(await namesIn(path.join(node.plugin.root, folder)), folder).toEqual([]);
+      expect(await limits()).toEqual([]);
+      // What it became is charged where it was, and is in nobody's way.
+      expect((await projectsOn(xfs)).get(project)?.usedBytes).toBeGreaterThanOrEqual(MIB);
+      expect(node.kills).toBe(4);
+    } finally {
+      await execa("umount", ["--lazy", xfs]);
+    }
   });
 });
 

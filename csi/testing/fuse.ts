@@ -64,6 +64,7 @@ export function wrapWithFuse(outside: Ports, burn: Burn): Ports {
     ...outside,
     files: burning(outside.files, fileEffects, burn),
     mounts: burning(outside.mounts, ["bind", "overlay", "unmount"], burn),
+    quotas: burning(outside.quotas, ["setProject", "setLimits", "clearLimits"], burn),
     unpacker: burning(outside.unpacker, ["unpack", "verify"], burn),
     packer: burning(outside.packer, ["packDelta", "packMerged"], burn),
     trimmer: burning(outside.trimmer, ["trim"], burn),
