@@ -37,7 +37,7 @@ async function tellFirst(plugin: Plugin, { parameters }: Told): Promise<void> {
 }
 
 /** The limit as `df` shows it and the write that hits it; or why there is none here. */
-async function tellLimit(plugin: Plugin, { target }: Claim): Promise<void> {
+export async function tellLimit(plugin: Plugin, { target }: Pick<Claim, "target">): Promise<void> {
   const { blocks, bsize } = await statfs(target);
   const { stdout } = await execa("df", ["--human-readable", "--output=size,used,avail,pcent", target]);
   say(`    df: ${stdout.split("\n").slice(1).join().trim().replaceAll(/ +/g, "  ")} (size, used, free, use)`);

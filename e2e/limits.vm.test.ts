@@ -10,6 +10,7 @@ import { tool } from "../testing/tool.ts";
 import { putFiles, unique } from "./artifact.ts";
 import { ClaimCalls, type ClaimRequest, insisting, openClaimPlugin } from "./claim-calls.ts";
 import type { Reply } from "./client.ts";
+import { tellLimit } from "./demo-claims.ts";
 import { KilledNode } from "./killed-node.ts";
 import { digestsIn, namesIn } from "./node-state.ts";
 import type { Plugin } from "./plugin.ts";
@@ -154,6 +155,22 @@ describe("a root on XFS with project quotas", () => {
     await claim.expand(32 * MIB);
     expect((await df(at)).bytes).toBe(32 * MIB);
     expect(written + fill(path.join(at, "file"))).toBeGreaterThan(30 * MIB);
+    await gone(claim);
+  });
+
+  it("the demo tells of the limit as df has it, and of the write that hits it", async () => {
+    const claim = make({ name: "demo", bytes: 64 * MIB });
+    const target = await mounted(claim);
+    let said = "";
+    const spy = vi.spyOn(console, "log").mockImplementation((text: string) => void (said += `${text}\n`));
+    try {
+      await tellLimit(plugin, { target });
+    } finally {
+      spy.mockRestore();
+    }
+    expect(said).toMatch(/^ {4}df: 64M +\S+ +64M +\d+% \(size, used, free, use\)$/m);
+    expect(said).toMatch(/^ {4}a write beyond the limit: (ENOSPC|EDQUOT) after 6\d\.\d MB more$/m);
+    expect(await readdir(target)).toEqual([]);
     await gone(claim);
   });
 
@@ -324,6 +341,45 @@ describe("a kill between a claim's Record and its limit", () => {
       expect((await projectsOn(xfs)).get(project)?.usedBytes).toBeGreaterThanOrEqual(MIB);
       expect(node.kills).toBe(4);
     } finally {
+      await execa("umount", ["--lazy", xfs]);
+    }
+  });
+});
+
+describe("a chain that is flattened", () => {
+  it("shares the blocks of what it is made of, which no limit counts", async () => {
+    const xfs = await mountImage("loop,prjquota");
+    const registry = await openRegistryDouble();
+    const plugin = await openNode(await mkdtemp(path.join(xfs, "node-")), { chain: { max: 1 } });
+    try {
+      const cached = (name: string, bytes: number) => {
+        const repository = `${registry.host}/caches/\${cache}`;
+        const parameters = { repository, cache: "m2", when: "always", "max-size": "1Gi" };
+        return new ClaimCalls({ plugin }, { name, bytes, parameters });
+      };
+      const first = cached("first", 32 * MIB);
+      await first.runPod((at) => writeFile(path.join(at, "base"), unique(8 * MIB), { flush: true }));
+      await first.deleteAtLast();
+      await nothingIn(plugin.root, ["volumes", "trash"]);
+      const { free } = await df(xfs);
+      const second = cached("second", 4 * MIB);
+      await second.runPod((at) => writeFile(path.join(at, "own"), "own"));
+      await second.deleteAtLast();
+      expect(registry.pushes.layersOf("latest")).toHaveLength(1);
+      await nothingIn(plugin.root, ["volumes", "trash"]);
+      const isShared = async () => expect(free - (await df(xfs)).free).toBeLessThan(4 * MIB);
+      await vi.waitFor(isShared, { timeout: 120_000, interval: 200 });
+      const third = cached("third", 4 * MIB);
+      const at = await third.mountAtLast("user");
+      expect(Object.keys(await digestsIn(at)).sort()).toEqual(["base", "own"]);
+      const charged = (await projectsOn(xfs)).get(await projectOf(plugin.root, third));
+      expect(charged?.limitBytes).toBe(4 * MIB);
+      expect(charged?.usedBytes).toBeLessThan(MIB);
+      await third.unmountAtLast("user");
+      await third.deleteAtLast();
+    } finally {
+      await plugin[Symbol.asyncDispose]();
+      await registry[Symbol.asyncDispose]();
       await execa("umount", ["--lazy", xfs]);
     }
   });
