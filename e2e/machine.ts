@@ -22,8 +22,7 @@ export type Boot = {
 export function boot({ program, words, disk, cutsPower = false }: Boot): unknown {
   const options = ["--limit", String(LIMIT_S), "--keep-disk", disk, "--disk", "1G"];
   if (cutsPower) options.push("--kill-on-exit");
-  // What it says of V8 in e2e/node-options.ts holds for the program, too, wherever the machine is.
-  const command = [process.execPath, "--liftoff-only", path.join(top, "e2e", program), ...words];
+  const command = [process.execPath, path.join(top, "e2e", program), ...words];
   const run = spawnSync(path.join(top, "tools", "vm"), [...options, "--", ...command], {
     cwd: top,
     encoding: "utf8",

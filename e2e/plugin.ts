@@ -10,7 +10,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { tool } from "../testing/tool.ts";
 import { type CsiClient, openCsi } from "./client.ts";
 import { mountsUnder } from "./mounts.ts";
-import { nodeOptions } from "./node-options.ts";
 
 const top = path.resolve(import.meta.dirname, "..");
 
@@ -112,10 +111,12 @@ async function makeTarget(pods: string, pod: string = randomUUID(), volume = "vo
 }
 
 function start(places: Places, { program, environment }: PluginOptions): ChildProcess {
-  return spawn(process.execPath, [...nodeOptions, path.join(top, program ?? "csi/main.ts")], {
+  return spawn(process.execPath, [path.join(top, program ?? "csi/main.ts")], {
     stdio: ["ignore", "ignore", "pipe"],
     env: {
       PATH: process.env["PATH"] ?? "",
+      // What tools/vm tells every Node of its machine.
+      NODE_OPTIONS: process.env["NODE_OPTIONS"] ?? "",
       CSI_ENDPOINT: `unix://${places.socket}`,
       LARDER_NODE: "node-1",
       LARDER_ROOT: places.root,
