@@ -79,7 +79,9 @@ async function insist(plugin: Plugin, service: string, method: string, request: 
     try {
       return await plugin.client.call(service, method, request);
     } catch (error) {
-      if ((error as CsiError).code !== "ABORTED") throw error;
+      const { code } = error as CsiError;
+      // Of what the plugin met itself, its log alone tells.
+      if (code !== "ABORTED") throw Object.assign(error as CsiError, { method, log: plugin.log.slice(-3) });
     }
   }
 }
