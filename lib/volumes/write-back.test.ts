@@ -52,6 +52,13 @@ const cached = (more: Record<string, string> = {}, host = registry.host) =>
     }),
   );
 
+/** The write-back is cut short after that step, as a crash would. */
+async function deleteUntil(step: RealNode["stopAt"], node: RealNode, claim: RealClaim): Promise<void> {
+  node.stopAt = step;
+  await expect(claim.delete()).rejects.toThrow(Stopped);
+  node.stopAt = undefined;
+}
+
 async function begin(
   node: RealNode,
   deps: RealDeps,
@@ -360,9 +367,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const late = new Failure("unavailable", "Cannot pack it yet");
     await expect(claim.delete({ ...deps, pack: () => Promise.reject(late) })).rejects.toBe(late);
     const user = await begin(node, deps, "three", { policy: "discard" });
-    node.stopAt = "begun";
-    await expect(claim.delete()).rejects.toThrow(Stopped);
-    node.stopAt = undefined;
+    await deleteUntil("begun", node, claim);
     await user.unstage();
     await user.delete();
     const journals = packedNames(node, claim).filter((name) => /^trim-\d$/.test(name));
@@ -670,9 +675,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const first = await begin(node, deps, "two");
     writeFileSync(path.join(first.upper, "two"), "two");
     await first.unstage();
-    node.stopAt = "begun";
-    await expect(first.delete()).rejects.toThrow(Stopped);
-    node.stopAt = undefined;
+    await deleteUntil("begun", node, first);
     const second = await begin(node, deps, "three");
     expect(second.record.base).toMatchObject({ origin: "local", isTainted: false });
     expect(listOf(await second.show())).toContain("two");
@@ -691,9 +694,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const first = await begin(node, deps, "one");
     fillFirst(first.upper);
     await first.unstage();
-    node.stopAt = "begun";
-    await expect(first.delete()).rejects.toThrow(Stopped);
-    node.stopAt = undefined;
+    await deleteUntil("begun", node, first);
     const second = await begin(node, deps, "two");
     expect(second.record.base?.origin).toBe("local");
     writeFileSync(path.join(second.upper, "two"), "two");
@@ -714,9 +715,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
       const first = await begin(node, deps, "one");
       fillFirst(first.upper);
       await first.unstage();
-      node.stopAt = "begun";
-      await expect(first.delete()).rejects.toThrow(Stopped);
-      node.stopAt = undefined;
+      await deleteUntil("begun", node, first);
       const second = await begin(node, deps, "two", more);
       expect(second.record.base?.origin).toBe("local");
       // As an overlay copies up what is opened to be written.
@@ -815,9 +814,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const claim = await begin(node, deps, "two");
     writeFileSync(path.join(claim.upper, "small"), "small");
     await claim.unstage();
-    node.stopAt = "begun";
-    await expect(claim.delete()).rejects.toThrow(Stopped);
-    node.stopAt = undefined;
+    await deleteUntil("begun", node, claim);
     const { record } = claim;
     const journal = packedOf(node.root, record);
     const broken = new Failure("unavailable", "Cannot trim: EIO, the disk");
@@ -951,9 +948,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const claim = await begin(late, await late.start(), "late");
     writeFileSync(path.join(claim.upper, "late"), "late");
     await claim.unstage();
-    late.stopAt = "begun";
-    await expect(claim.delete()).rejects.toThrow(Stopped);
-    late.stopAt = undefined;
+    await deleteUntil("begun", late, claim);
     const other = newNode();
     other.rig.now = late.rig.now + 60_000;
     await round(other, await other.start(), "other", fillFirst);
