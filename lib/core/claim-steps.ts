@@ -126,8 +126,8 @@ export function triedForMs({ tried }: ClaimRecord, nowMs: number): number {
 }
 
 /**
- * Fixes the version's time; what pods wrote is synced by then. It is later than that of the version it began from, whatever this node's clock says, so that
- * what was built on a head is newer than it.
+ * Fixes the version's time; what pods wrote is synced by then. It is later than that of the version it began from,
+ * whatever this node's clock says, so that what was built on a head is newer than it.
  */
 export function commitClaim(record: ClaimRecord, nowMs: number): ClaimRecord {
   if (record.commit !== undefined) return record;

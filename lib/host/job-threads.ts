@@ -12,7 +12,10 @@ export type JobThreadsOptions<Result = unknown> = {
   readonly heapMb: number;
   /** How long a thread stays that has nothing to do. */
   readonly idleMs: number;
-  /** Whether a thread holds so little after such a job that it may stay; after one that failed it does not. By default it always may. */
+  /**
+   * Whether a thread holds so little after such a job that it may stay; after one that failed it does not. By default
+   * it always may.
+   */
   readonly mayStay?: (result: Result) => boolean;
   /** The Failure of a job whose thread ended in the middle of it, or was never started. */
   readonly ended: (cause?: unknown) => Failure;

@@ -96,12 +96,11 @@ async function bringFile(
 
 /** The first to place what arrived gives it its stamp; the download's own file becomes the Layer's. */
 async function placeArrived({ partial, placed }: Arrived, target: Stamped): Promise<void> {
-  const own = { at: partial.feed.path, stamp: target.stamp };
+  const [first = { at: partial.feed.path, stamp: target.stamp }] = placed;
   if (placed.length === 0) {
-    await stamp(own.at, own.stamp);
-    placed.push(own);
+    await stamp(first.at, first.stamp);
+    placed.push(first);
   }
-  const [first = own] = placed;
   const twin = placed.find((each) => isSameStamp(each.stamp, target.stamp));
   if (twin !== undefined && (await hasPlaced(twin, target))) return;
   await placeFile(first, target);

@@ -8,7 +8,7 @@ import { placesOf } from "./claim-disk.ts";
 import { makeOver } from "./make-over.ts";
 import { waitFor } from "./patience.ts";
 import type { Call } from "./requests.ts";
-import { isMounted } from "./target.ts";
+import { clearTarget } from "./target.ts";
 import type { Unmounts } from "./unmounts.ts";
 
 export type GroupPorts = {
@@ -62,9 +62,7 @@ export async function ensureGroup(
 async function leaveStage(deps: GroupDeps, { volumeId, stage }: ClaimRecord, call: Call): Promise<void> {
   if (stage === undefined) return;
   const words = () => `Unmounting the volume "${volumeId}" to mount it for pods of another group`;
-  const unmount = async () => {
-    while (await isMounted(deps, stage.path)) await deps.mounts.unmount(stage.path);
-  };
+  const unmount = async () => await clearTarget(deps, stage.path, { keepDirectory: true });
   await waitFor(deps.clock, call, words, () => deps.unmounts.join(volumeId, unmount));
 }
 

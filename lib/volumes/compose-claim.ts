@@ -41,7 +41,7 @@ function toLayer(
   { settings: { format } }: ClaimRecord,
 ): VersionLayer {
   const of = "application/vnd.oci.image.layer.v1.tar";
-  if (format === "portable")
-    return { mediaType: `${of}+gzip`, digest, size, diffId, title: ".", isWritten: true };
-  return { mediaType: `${of}+zstd`, digest, size, diffId, isWritten: true };
+  const written = { digest, size, diffId, isWritten: true };
+  if (format === "portable") return { ...written, mediaType: `${of}+gzip`, title: "." };
+  return { ...written, mediaType: `${of}+zstd` };
 }

@@ -1,5 +1,6 @@
 // What is promised to claims of this node: asked by whoever gives more of it, and by the store that lies beside them.
 import { type ClaimPromise, type Promised, weighPromises } from "../core/capacity.ts";
+import { Turns } from "../trees/turns.ts";
 import type { ClaimRecords } from "./claim-records.ts";
 import type { Limits } from "./limits.ts";
 
@@ -13,7 +14,7 @@ export type PromisesDeps = {
 export class Promises {
   readonly #deps: PromisesDeps;
   #givingBytes = 0;
-  #given: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(1);
 
   constructor(deps: PromisesDeps) {
     this.#deps = deps;
@@ -47,18 +48,12 @@ export class Promises {
    * who ask at once only one gets the last room. They count before it looks, so that no pull takes that room meanwhile.
    */
   async give<T>(bytes: number, give: () => Promise<T>): Promise<T> {
-    const given = this.#given.then(async () => {
-      this.#givingBytes = bytes;
+    using _turn = await this.#turns.take();
+    this.#givingBytes = bytes;
+    try {
       return await give();
-    });
-    this.#given = given.then(
-      () => this.#gave(),
-      () => this.#gave(),
-    );
-    return await given;
-  }
-
-  #gave(): void {
-    this.#givingBytes = 0;
+    } finally {
+      this.#givingBytes = 0;
+    }
   }
 }

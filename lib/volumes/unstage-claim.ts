@@ -4,9 +4,8 @@ import { refuseInUse } from "./claim-mount.ts";
 import { waitFor } from "./patience.ts";
 import type { Call, UnstageRequest } from "./requests.ts";
 import type { StageDeps } from "./stage-claim.ts";
-import { isMounted, isOthers } from "./target.ts";
+import { clearTarget, isOthers } from "./target.ts";
 
-/**
 /**
  * Not mounted at the path when it resolves, and what pods wrote is synced, unless it is volatile; an unknown volume is
  * fine, and what another has there stays. `in-use` while busy, or while pods have it: what they still write would be in
@@ -26,8 +25,8 @@ export async function unstageClaim(deps: StageDeps, request: UnstageRequest, cal
 }
 
 async function unmount(deps: StageDeps, { volumeId, path }: UnstageRequest): Promise<void> {
-  const { mounts, files, root, claims } = deps;
-  while (await isMounted(deps, path)) await mounts.unmount(path);
+  const { files, root, claims } = deps;
+  await clearTarget(deps, path, { keepDirectory: true });
   const record = claims.find(volumeId);
   if (record?.stage?.path !== path || record.stage.boot !== files.bootId()) return;
   const { layout, durability } = record.settings;
