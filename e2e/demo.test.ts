@@ -1,10 +1,11 @@
 // The story that `make demo` tells: that it is true, and that nothing of it stays, wherever it ends.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { putProgram } from "../testing/program.ts";
 import { bytesOf, countFiles, makeFolders } from "./demo-files.ts";
 import { refusal, step } from "./demo-voice.ts";
 import { mountsUnder } from "./mounts.ts";
@@ -80,11 +81,11 @@ describe("the story", () => {
 
   it("takes everything down when a step fails, and says which", async () => {
     const programs = path.join(folder, "programs");
-    await mkdir(programs);
-    const script =
-      "#!/bin/sh\n[ $1 != version ] || exec echo 'Version: 1.3.3'\necho 'Error: no' >&2; exit 1\n";
-    await writeFile(path.join(programs, "oras"), script);
-    await chmod(path.join(programs, "oras"), 0o755);
+    putProgram(
+      programs,
+      "oras",
+      "[ $1 != version ] || exec echo 'Version: 1.3.3'\necho 'Error: no' >&2; exit 1",
+    );
     const { text, status } = await tell({ programs });
     expect(text).toMatch(/oras push: a folder of 2,000 files …\.* failed\n/);
     expect(status).toBe(1);

@@ -1,17 +1,9 @@
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { putProgram } from "../testing/program.ts";
 
 const top = path.resolve(import.meta.dirname, "..");
 
@@ -37,14 +29,8 @@ describe("tools/build", () => {
   });
   afterEach(() => rmSync(bench, { recursive: true }));
 
-  /** A program that is on the PATH. */
-  function program(name: string, script: string): string {
-    const file = path.join(bench, "path", name);
-    mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, `#!/usr/bin/env bash\n${script}\n`);
-    chmodSync(file, 0o755);
-    return file;
-  }
+  /** One that is on the PATH. */
+  const program = (name: string, script: string) => putProgram(path.join(bench, "path"), name, script);
 
   const build = (...names: readonly string[]) =>
     execa(path.join(bench, "tools/build"), names, {

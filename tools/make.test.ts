@@ -1,20 +1,11 @@
 // What `make` does on a fresh clone, whatever Node the machine has.
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import manifest from "../package.json" with { type: "json" };
+import { putProgram } from "../testing/program.ts";
 
 const top = path.resolve(import.meta.dirname, "..");
 
@@ -39,12 +30,7 @@ describe("make", () => {
   });
   afterEach(() => rmSync(bench, { recursive: true }));
 
-  function program(name: string, script: string): void {
-    const file = path.join(bench, "path", name);
-    mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, `#!/usr/bin/env bash\n${script}\n`);
-    chmodSync(file, 0o755);
-  }
+  const program = (name: string, script: string) => putProgram(path.join(bench, "path"), name, script);
 
   const make = (target: string) =>
     execa("make", [target], {
