@@ -59,7 +59,7 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
   const ended = once(child, "exit").then(([status]) => status as number | null);
   collect(child, log);
   await answering(places.socket, child, log);
-  const client = openCsi(places.socket);
+  const client = tellingOfDeath(openCsi(places.socket), child, log);
   const end = async (signal: NodeJS.Signals) => {
     client[Symbol.dispose]();
     child.kill(signal);
@@ -142,6 +142,30 @@ async function answering(socket: string, child: ChildProcess, log: readonly stri
     const end = await Promise.race([ended, pause(20)]);
     if (end) throw new Error(`the plugin ended with ${end.how} before it answered:\n${log.join("\n")}`);
   }
+}
+
+/** A call that fails because the process ended by itself says how it did. */
+function tellingOfDeath(client: CsiClient, child: ChildProcess, log: readonly string[]): CsiClient {
+  const call: CsiClient["call"] = async (...words) => {
+    try {
+      return await client.call(...words);
+    } catch (error) {
+      if (child.killed || !isErrorOfTransport(error)) throw error;
+      if (child.exitCode === null && child.signalCode === null)
+        await Promise.race([once(child, "exit"), pause(1_000)]);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) error.message += ` (the plugin had ended with ${end}: ${log.slice(-20).join("\n")})`;
+      throw error;
+    }
+  };
+  return { call, [Symbol.dispose]: () => client[Symbol.dispose]() };
+}
+
+function isErrorOfTransport(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    /^(?:Connection dropped|No connection established|(?:read|write) E)/u.test(error.message)
+  );
 }
 
 function isAlive(socket: string): Promise<boolean> {
