@@ -6,8 +6,8 @@ const ms = (from: number) => `${(performance.now() - from).toFixed(0)} ms`;
 let stopped: NodeJS.Signals | undefined;
 
 /**
- * From now on Ctrl-C ends the story as a failure would: the step that is under way is the last, and everything is taken
- * down. A second one ends it at once.
+ * From now on Ctrl-C ends the story: the step that is under way is the last, and everything is taken down. A terminal
+ * ends the step's programs, too, and the registries. A second Ctrl-C ends the story at once.
  */
 export function stopOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -17,9 +17,12 @@ export function stopOnSignals(): void {
     });
 }
 
+/** By which signal the story was stopped: whatever failed since is no fault of it. */
+export const stoppedBy = () => stopped;
+
 /** Says what is being done, does it, and says how long it took: on a terminal and in a log alike. */
 export async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
-  if (stopped !== undefined) throw new Error(`stopped by ${stopped}: everything is taken down`);
+  if (stopped !== undefined) throw new Error(`stopped by ${stopped}`);
   const began = performance.now();
   process.stdout.write(`  ${what} …`);
   const beat = setInterval(() => process.stdout.write("."), 2_000);
@@ -28,7 +31,7 @@ export async function step<T>(what: string, work: () => Promise<T>): Promise<T> 
     say(` ${ms(began)}`);
     return result;
   } catch (error) {
-    say(" failed");
+    say(stopped === undefined ? " failed" : " stopped");
     throw error;
   } finally {
     clearInterval(beat);

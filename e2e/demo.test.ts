@@ -18,11 +18,12 @@ afterEach(async () => await rm(folder, { recursive: true, force: true }));
 
 type Told = { readonly text: string; readonly status: number | null };
 
-/** Tells the story until it has said this, and stops it then as Ctrl-C would; all it said. */
+/** Tells the story until it has said this, and stops it then with all its programs, as Ctrl-C does; all it said. */
 async function tell(options: { readonly until?: string; readonly programs?: string }): Promise<Told> {
   const story = spawn(process.execPath, [path.join(import.meta.dirname, "demo.ts")], {
     env: { ...process.env, TMPDIR: folder, PATH: `${options.programs ?? ""}:${process.env["PATH"]}` },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
   });
   const ended = once(story, "close");
   let text = "";
@@ -30,7 +31,8 @@ async function tell(options: { readonly until?: string; readonly programs?: stri
     stream.setEncoding("utf8").on("data", (more: string) => {
       const wasSaid = options.until !== undefined && text.includes(options.until);
       text += more;
-      if (!wasSaid && options.until !== undefined && text.includes(options.until)) story.kill("SIGINT");
+      if (!wasSaid && options.until !== undefined && text.includes(options.until))
+        process.kill(-(story.pid ?? 0), "SIGINT");
     });
   const [status] = (await ended) as [number | null];
   return { text, status };
@@ -73,9 +75,19 @@ describe("the story", () => {
       /a wrong password:\n {4}UNAUTHENTICATED: Cannot resolve 127\.0\.0\.1:\d+\/team\/secret:v1: the registry answered 401 /,
     );
     expect(text).not.toContain("guess");
-    expect(text).toContain("stopped by SIGINT: everything is taken down");
+    expect(text).toContain("\n\nStopped by SIGINT; everything was taken down.\n");
     expect(status).toBe(1);
     await rm(path.join(folder, "dataset"), { recursive: true });
+    await expectNothingLeft();
+  });
+
+  it("says in a sentence that it was stopped, also where that ended the program of a step", async () => {
+    const { text, status } = await tell({ until: "oras push: a folder of 2,000 files" });
+    expect(text).toMatch(
+      /2,000 files …\.*( stopped| \d+ ms)\n\nStopped by SIGINT; everything was taken down\.\n/,
+    );
+    expect(text).not.toContain("    at ");
+    expect(status).toBe(1);
     await expectNothingLeft();
   });
 

@@ -6,7 +6,7 @@ import { openRealRegistry } from "../testing/real-registry.ts";
 import { tool } from "../testing/tool.ts";
 import { tellClaims } from "./demo-claims.ts";
 import { takeDown } from "./demo-end.ts";
-import { say, step, stopOnSignals } from "./demo-voice.ts";
+import { say, step, stopOnSignals, stoppedBy } from "./demo-voice.ts";
 import { makeArtifacts, tellVolumes } from "./demo-volumes.ts";
 import { openPlugin } from "./plugin.ts";
 
@@ -30,6 +30,10 @@ try {
   await tellClaims(plugin, stage, options);
   await takeDown(plugin, volumes);
   say("\nThe README has the YAML for a cluster.");
+} catch (error) {
+  if (stoppedBy() === undefined) throw error;
+  process.exitCode = 1;
 } finally {
   await rm(folder, { recursive: true, force: true });
+  if (stoppedBy() !== undefined) say(`\nStopped by ${stoppedBy()}; everything was taken down.`);
 }
