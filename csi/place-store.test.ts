@@ -36,7 +36,7 @@ beforeEach(async () => {
 });
 
 async function place(settings = "") {
-  const condition = "not-xfs";
+  const condition = "it is not XFS";
   const quotas = new MemoryQuotas({ enforced: false, condition, remedy: quotaRemedies[condition] });
   quotas.makeDirectory("/larder");
   const remover = {

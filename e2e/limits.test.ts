@@ -19,7 +19,10 @@ describe("a node that can have no limits", () => {
   it("quota: auto goes on without, and says so in the log, on /readyz and in a metric", async () => {
     await using plugin = await openPlugin({ folder, settings: { quota: "auto", pool } });
     const { status, text } = await page(plugin, "/readyz");
-    expect([status, text]).toEqual([200, expect.stringMatching(/^ok\nwithout size limits: .*\(not-xfs; /)]);
+    expect([status, text]).toEqual([
+      200,
+      expect.stringMatching(/^ok\nwithout size limits: .*\(it is not XFS; /),
+    ]);
     expect(text).toContain("and there is no pool: Cannot ");
     expect(await metric(plugin, "larder_limits_enforced")).toBe(0);
     const warning = plugin.log.find((line) => line.includes("are promises here and no limits"));
@@ -30,7 +33,7 @@ describe("a node that can have no limits", () => {
   it("quota: required refuses to start, and says which conditions failed and what helps", async () => {
     const refused = openPlugin({ folder, settings: { quota: "required", pool } });
     await expect(refused).rejects.toThrow(
-      /ended with 1 .*Cannot start with quota "required": .*not-xfs; keep/s,
+      /ended with 1 .*Cannot start with quota "required": .*it is not XFS; keep/s,
     );
     expect(await readdir(path.join(folder, "root"))).not.toContain("pool.xfs");
   });

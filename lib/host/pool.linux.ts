@@ -121,7 +121,7 @@ export class LinuxPools implements Pools {
     if (!isKnown() || hasXfsQuota(folder)) return;
     throw new Failure(
       "unsupported",
-      `Cannot have a pool at "${image}": kernel-without-quota; ${quotaRemedies["kernel-without-quota"]}`,
+      `Cannot have a pool at "${image}": the kernel has no XFS quotas; ${quotaRemedies["the kernel has no XFS quotas"]}`,
     );
   }
 

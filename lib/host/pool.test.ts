@@ -64,7 +64,9 @@ describe("LinuxPools, where no pool comes of it", () => {
 
   it("open() refuses a kernel whose XFS has no quotas before it costs the node a byte", async () => {
     writeFileSync(path.join(folder, "kernel", "stat"), "");
-    expect(await refusal("unsupported")).toMatch(/kernel-without-quota; run a kernel .* CONFIG_XFS_QUOTA/);
+    expect(await refusal("unsupported")).toMatch(
+      /the kernel has no XFS quotas; run a kernel .* CONFIG_XFS_QUOTA/,
+    );
     expect(readdirSync(folder)).toEqual(["kernel"]);
   });
 

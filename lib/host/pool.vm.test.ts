@@ -118,11 +118,11 @@ describe("LinuxPools", () => {
     try {
       expect(await linuxQuotas.readSupport(`${bench.root}/elsewhere`)).toMatchObject({
         enforced: false,
-        condition: "not-mounted-with-prjquota",
+        condition: "it is mounted without prjquota",
       });
       const error: unknown = await bench.pools.open(request()).catch((error: unknown) => error);
       expect(isFailure(error, "unsupported")).toBe(true);
-      expect(String(error)).toContain(`not-mounted-with-prjquota; unmount ${device} wherever`);
+      expect(String(error)).toContain(`it is mounted without prjquota; unmount ${device} wherever`);
       expect(await bench.mountCount()).toBe(0);
     } finally {
       await execa("umount", [`${bench.root}/elsewhere`]);
@@ -135,7 +135,9 @@ describe("LinuxPools", () => {
     await bench.reboot();
     await execa("mkdir", ["-p", bench.mountPoint]);
     await execa("mount", ["-o", "loop,pqnoenforce", bench.image, bench.mountPoint]);
-    expect(await linuxQuotas.readSupport(bench.mountPoint)).toMatchObject({ condition: "not-enforced" });
+    expect(await linuxQuotas.readSupport(bench.mountPoint)).toMatchObject({
+      condition: "it counts and does not limit",
+    });
   });
 
   it("open() refuses a mount point where something else is mounted", async () => {

@@ -93,15 +93,15 @@ function supportOf(path: string, fd: number): QuotaSupport {
     condition,
     remedy: quotaRemedies[condition],
   });
-  if (statfsSync(path).type !== XFS_SUPER_MAGIC) return lacking("not-xfs");
+  if (statfsSync(path).type !== XFS_SUPER_MAGIC) return lacking("it is not XFS");
   try {
     const { counted, enforced } = readQuotaState(fd);
     if (enforced) return { enforced };
-    return lacking(counted ? "not-enforced" : "not-mounted-with-prjquota");
+    return lacking(counted ? "it counts and does not limit" : "it is mounted without prjquota");
   } catch (error) {
     // ENOSYS is the answer for "off" and for "cannot" alike.
     if (errorCode(error) !== "ENOSYS") throw error;
-    return lacking(hasXfsQuota() ? "not-mounted-with-prjquota" : "kernel-without-quota");
+    return lacking(hasXfsQuota() ? "it is mounted without prjquota" : "the kernel has no XFS quotas");
   }
 }
 

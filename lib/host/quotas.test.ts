@@ -25,9 +25,11 @@ quotasContract("memory twin", () => {
 
 describe("MemoryQuotas", () => {
   it("without support refuses limits, and says which condition fails", async () => {
-    const remedy = quotaRemedies["not-xfs"];
-    const quotas = new MemoryQuotas({ enforced: false, condition: "not-xfs", remedy });
-    await expect(quotas.setLimits("/", 1, { bytes: 1, inodes: 1 })).rejects.toThrow(/not-xfs; keep the root/);
+    const remedy = quotaRemedies["it is not XFS"];
+    const quotas = new MemoryQuotas({ enforced: false, condition: "it is not XFS", remedy });
+    await expect(quotas.setLimits("/", 1, { bytes: 1, inodes: 1 })).rejects.toThrow(
+      /it is not XFS; keep the root/,
+    );
   });
 });
 
@@ -42,8 +44,8 @@ describe("linuxQuotas on a file system that is not XFS", () => {
   it("readSupport() names the condition and the remedy", async () => {
     expect(await linuxQuotas.readSupport(folder)).toEqual({
       enforced: false,
-      condition: "not-xfs",
-      remedy: quotaRemedies["not-xfs"],
+      condition: "it is not XFS",
+      remedy: quotaRemedies["it is not XFS"],
     });
   });
 
@@ -57,7 +59,7 @@ describe("linuxQuotas on a file system that is not XFS", () => {
     for (const call of calls) {
       const error: unknown = await call.catch((error: unknown) => error);
       expect(isFailure(error, "unsupported")).toBe(true);
-      expect(String(error)).toContain(`"${folder}": not-xfs; keep the root on XFS`);
+      expect(String(error)).toContain(`"${folder}": it is not XFS; keep the root on XFS`);
     }
   });
 

@@ -15,16 +15,16 @@ export type ProjectQuota = {
 /** What lies in a directory and is not charged to its project. */
 export type Strays = { readonly bytes: number; readonly inodes: number };
 
-/** Whether limits hold on a file system; if not, the condition that fails. */
+/** Whether limits hold on a file system; if not, why, in words that follow its name. */
 export type QuotaSupport =
   | { readonly enforced: true }
   | { readonly enforced: false; readonly condition: QuotaCondition; readonly remedy: string };
 
 export type QuotaCondition =
-  | "not-xfs"
-  | "kernel-without-quota"
-  | "not-mounted-with-prjquota"
-  | "not-enforced";
+  | "it is not XFS"
+  | "the kernel has no XFS quotas"
+  | "it is mounted without prjquota"
+  | "it counts and does not limit";
 
 /**
  * Limits are hard and soft at once, and last until they are cleared: across mounts, and beyond what they limited.
@@ -82,9 +82,9 @@ export function checkLimits({ bytes, inodes }: QuotaLimits): void {
 
 /** What an administrator can do about each condition. */
 export const quotaRemedies: Readonly<Record<QuotaCondition, string>> = {
-  "not-xfs": "keep the root on XFS mounted with prjquota, or let a pool be made",
-  "kernel-without-quota": "run a kernel of 5.14 or later that is built with CONFIG_XFS_QUOTA",
-  "not-mounted-with-prjquota":
+  "it is not XFS": "keep the root on XFS mounted with prjquota, or let a pool be made",
+  "the kernel has no XFS quotas": "run a kernel of 5.14 or later that is built with CONFIG_XFS_QUOTA",
+  "it is mounted without prjquota":
     "unmount the file system and mount it with prjquota (a remount does not turn it on; a root file system needs rootflags=prjquota)",
-  "not-enforced": "mount the file system with prjquota instead of pqnoenforce",
+  "it counts and does not limit": "mount the file system with prjquota instead of pqnoenforce",
 };

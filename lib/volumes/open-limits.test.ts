@@ -45,7 +45,7 @@ beforeEach(async () => {
   log = openMemoryLog();
   discarded = [];
   await files.makeDirectory(root);
-  onFileSystem("not-xfs");
+  onFileSystem("it is not XFS");
 });
 
 function onFileSystem(condition: keyof typeof quotaRemedies | "limited"): void {
@@ -102,10 +102,10 @@ describe("openLimits()", () => {
   });
 
   it.each([
-    ["not-xfs", "full", "Cannot make the pool: 15 GiB must stay free"],
-    ["kernel-without-quota", "unsupported", "Cannot have a pool: this kernel has no XFS"],
-    ["not-mounted-with-prjquota", "unavailable", 'Cannot start "mkfs.xfs": there is no such program'],
-    ["not-enforced", "unsupported", "Cannot attach: the node has no loop devices"],
+    ["it is not XFS", "full", "Cannot make the pool: 15 GiB must stay free"],
+    ["the kernel has no XFS quotas", "unsupported", "Cannot have a pool: this kernel has no XFS"],
+    ["it is mounted without prjquota", "unavailable", 'Cannot start "mkfs.xfs": there is no such program'],
+    ["it counts and does not limit", "unsupported", "Cannot attach: the node has no loop devices"],
   ] as const)(
     "goes on without limits, and loudly, on %s without a pool (%s)",
     async (condition, reason, words) => {
@@ -119,7 +119,7 @@ describe("openLimits()", () => {
     },
   );
 
-  it.each(["not-xfs", "not-mounted-with-prjquota"] as const)(
+  it.each(["it is not XFS", "it is mounted without prjquota"] as const)(
     "refuses to start where limits are required, naming each condition and its remedy (%s)",
     async (condition) => {
       onFileSystem(condition);
