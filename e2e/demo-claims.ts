@@ -4,7 +4,7 @@ import path from "node:path";
 import { execa } from "execa";
 import { type Claim, claim } from "./claim.ts";
 import { endPlugin } from "./demo-end.ts";
-import { bytesOf, countFiles, makeFolders } from "./demo-files.ts";
+import { bytesOf, contentOf, makeFolders } from "./demo-files.ts";
 import { say, step } from "./demo-voice.ts";
 import type { Stage } from "./demo-volumes.ts";
 import { openPlugin, type Plugin, type PluginOptions } from "./plugin.ts";
@@ -108,8 +108,7 @@ async function tellPortable(plugin: Plugin, { stage, parameters }: Told): Promis
   await step(`oras pull …/caches/default/modules:plain`, () =>
     execa(stage.oras, ["pull", "--plain-http", reference], { cwd: pulled, env: { HOME: stage.folder } }),
   );
-  const { files, bytes } = await countFiles(pulled);
-  say(`    ${files} files, ${bytesOf(bytes)}`);
+  say(`    ${await contentOf(pulled)}`);
 }
 
 async function mounted(plugin: Plugin, what: string, parameters: Told["parameters"]): Promise<Claim> {
@@ -121,8 +120,7 @@ async function mounted(plugin: Plugin, what: string, parameters: Told["parameter
 }
 
 async function tellContent({ target }: Claim): Promise<void> {
-  const { files, bytes } = await countFiles(target);
-  say(`    ${files} files, ${bytesOf(bytes)}, writable`);
+  say(`    ${await contentOf(target)}, writable`);
 }
 
 async function writtenBack(plugin: Plugin, made: Claim): Promise<void> {

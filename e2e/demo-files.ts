@@ -16,14 +16,13 @@ export async function makeFolders(folder: string, count: number): Promise<void> 
   }
 }
 
-export async function countFiles(
-  folder: string,
-): Promise<{ readonly files: number; readonly bytes: number }> {
+/** In words, such as `2,000 files, 3.6 MB`. */
+export async function contentOf(folder: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
   let bytes = 0;
   for (const file of files) bytes += (await stat(path.join(file.parentPath, file.name))).size;
-  return { files: files.length, bytes };
+  return `${files.length.toLocaleString("en")} files, ${bytesOf(bytes)}`;
 }
 
 export function bytesOf(bytes: number): string {

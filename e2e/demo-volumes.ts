@@ -3,7 +3,7 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { type RealRegistry, registryUser } from "../testing/real-registry.ts";
-import { bytesOf, countFiles, makeFolders } from "./demo-files.ts";
+import { contentOf, makeFolders } from "./demo-files.ts";
 import { refusal, say, step } from "./demo-voice.ts";
 import { writeImageLayout } from "./image.ts";
 import type { Plugin } from "./plugin.ts";
@@ -67,8 +67,7 @@ async function mounted(plugin: Plugin, title: string, reference: string): Promis
 async function readOn(plugin: Plugin, { open, folder }: Stage): Promise<PodVolume[]> {
   say("\nA pod names an artifact and finds it mounted:");
   const dataset = await mounted(plugin, "2,000 files", `${open.host}/team/dataset:v1`);
-  const { files, bytes } = await countFiles(dataset.target);
-  say(`    ${files} files, ${bytesOf(bytes)}, at the pod's own path`);
+  say(`    ${await contentOf(dataset.target)}, at the pod's own path`);
   const again = await podVolume(plugin, { attributes: { reference: `${open.host}/team/dataset:v1` } });
   await step("the same for a second pod, already on the node", () => again.publish());
   const program = await mounted(plugin, "a program", `${open.host}/team/tool:v1`);
@@ -76,9 +75,7 @@ async function readOn(plugin: Plugin, { open, folder }: Stage): Promise<PodVolum
   say(`    it runs: "${stdout.split("\n")[0]}"`);
   const image = await mounted(plugin, "an image of 13 layers", `${open.host}/team/image:v1`);
   const platform = await readFile(path.join(image.target, "etc", "platform"), "utf8");
-  say(
-    `    picked from its index: ${platform.trim()}; ${(await countFiles(image.target)).files} files of 13 layers merged`,
-  );
+  say(`    picked from its index: ${platform.trim()}; 13 layers merged: ${await contentOf(image.target)}`);
   return [dataset, again, program, image];
 }
 
