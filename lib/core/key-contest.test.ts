@@ -68,17 +68,25 @@ describe("isRestorable()", () => {
 
 describe("planPruning()", () => {
   const tags = ["k", "other", tag(1, "k"), tag(3, "k"), tag(2, "k"), tag(9, "other"), tag(0, "k2")];
+  const keeping = (versions: number, ...spared: string[]) => ({ versions, spared });
 
   it("dooms the oldest versions of this key, and nothing else", () => {
-    expect(planPruning(tags, "k", 2)).toEqual({
+    expect(planPruning(tags, "k", keeping(2))).toEqual({
       doomed: [tag(1, "k")],
       kept: ["k", tag(3, "k"), tag(2, "k")],
     });
-    expect(planPruning(tags, "k", 5).doomed).toEqual([]);
+    expect(planPruning(tags, "k", keeping(5)).doomed).toEqual([]);
+  });
+
+  it("spares what was just pushed or overtaken, however many are newer", () => {
+    expect(planPruning(tags, "k", keeping(1, tag(1, "k")))).toEqual({
+      doomed: [tag(2, "k")],
+      kept: ["k", tag(3, "k"), tag(1, "k")],
+    });
   });
 
   it("keeps what people tagged by hand, since a manifest goes with all its tags", () => {
-    expect(planPruning([...tags, "release-1"], "k", 2).kept).toEqual([
+    expect(planPruning([...tags, "release-1"], "k", keeping(2)).kept).toEqual([
       "k",
       tag(3, "k"),
       tag(2, "k"),
@@ -87,7 +95,7 @@ describe("planPruning()", () => {
   });
 
   it("keeps no tag that is not there", () => {
-    expect(planPruning([tag(1), tag(2)], KEY, 1)).toEqual({ doomed: [tag(1)], kept: [tag(2)] });
-    expect(planPruning([], KEY, 1)).toEqual({ doomed: [], kept: [] });
+    expect(planPruning([tag(1), tag(2)], KEY, keeping(1))).toEqual({ doomed: [tag(1)], kept: [tag(2)] });
+    expect(planPruning([], KEY, keeping(1))).toEqual({ doomed: [], kept: [] });
   });
 });

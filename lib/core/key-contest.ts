@@ -52,17 +52,19 @@ export function isRestorable(prefix: string, manifest: Manifest): boolean {
 }
 
 /**
- * Which tags of a key's versions go when the newest `versions` are kept. What the key's own tag names stays, and what
- * people tagged by hand: a tag that is neither a version's nor that of a key which has any.
+ * Which tags of a key's versions go when the newest `versions` are kept, and those `spared`, however old: writers were
+ * just told that they stand. What the key's own tag names stays, and what people tagged by hand: a tag that is neither
+ * a version's nor that of a key which has any.
  */
 export function planPruning(
   tags: readonly string[],
   key: string,
-  versions: number,
+  { versions, spared }: { readonly versions: number; readonly spared: readonly string[] },
 ): { readonly doomed: readonly string[]; readonly kept: readonly string[] } {
   const all = versionsOfKey(tags, key).map(({ tag }) => tag);
+  const doomed = all.slice(versions).filter((tag) => !spared.includes(tag));
   const head = tags.includes(keyTag(key)) ? [keyTag(key)] : [];
   const keys = new Set([keyTag(key), ...tags.map((tag) => parseVersionTag(tag)?.keyTag)]);
   const byHand = tags.filter((tag) => parseVersionTag(tag) === undefined && !keys.has(tag));
-  return { doomed: all.slice(versions), kept: [...head, ...all.slice(0, versions), ...byHand] };
+  return { doomed, kept: [...head, ...all.filter((tag) => !doomed.includes(tag)), ...byHand] };
 }

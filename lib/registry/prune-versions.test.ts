@@ -15,7 +15,8 @@ afterEach(async () => {
   open = new AsyncDisposableStack();
 });
 
-const keepNewest = (keep: number) => (tags: readonly string[]) => planPruning(tags, "k", keep);
+const keepNewest = (versions: number) => (tags: readonly string[]) =>
+  planPruning(tags, "k", { versions, spared: [] });
 
 async function pushThree(kit: PushKit, access: Access) {
   const versions = await Promise.all(

@@ -1,6 +1,6 @@
 // What follows when the registry has confirmed a version: the Tree over the Layers that are here, the Record, the words.
 import type { Access } from "../core/access.ts";
-import { compareVersions } from "../core/cache-key.ts";
+import { compareVersions, type Version, versionTag } from "../core/cache-key.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { formatCache } from "../core/claim-settings.ts";
 import type { Digest } from "../core/digest.ts";
@@ -40,7 +40,7 @@ export async function confirmPush(
   begun: Begun,
   pushed: VersionPushed,
 ): Promise<ClaimRecord> {
-  const { record, access, bytes } = begun;
+  const { record, bytes } = begun;
   const { cache, version } = fixedOf(record);
   await register(deps, begun, pushed);
   if (pushed.key.state === "moved") {
@@ -60,7 +60,7 @@ export async function confirmPush(
   await deps.onPushStep?.("confirmed");
   noteKey(deps, begun, pushed);
   if (contest !== undefined) deps.metrics.countContest(contest.end);
-  await prune(deps, record, access);
+  await prune(deps, begun, contest);
   return confirmed;
 }
 
@@ -84,7 +84,7 @@ async function register(
   }
 }
 
-type Contest = { readonly end: "lost" | "won"; readonly other: Digest };
+type Contest = { readonly end: "lost" | "won"; readonly other: Digest; readonly version?: Version };
 
 /** Whether another writer moved the key since the claim began; what it began from is no other's. */
 function contestOf({ base }: ClaimRecord, key: VersionPushed["key"]): Contest | undefined {
@@ -94,7 +94,8 @@ function contestOf({ base }: ClaimRecord, key: VersionPushed["key"]): Contest | 
   const isBase =
     previous === base?.tree?.digest ||
     (version !== undefined && base?.version !== undefined && compareVersions(version, base.version) === 0);
-  return isBase ? undefined : { end: "won", other: previous };
+  if (isBase) return undefined;
+  return { end: "won", other: previous, ...(version === undefined ? {} : { version }) };
 }
 
 function wordsOf(record: ClaimRecord, { end, other }: Contest): string {
@@ -119,9 +120,16 @@ function noteKey(deps: ConfirmDeps, { record }: Begun, { key, sentBytes, digest 
   } else log.info("A claim was written back", { ...fields, key: key.state });
 }
 
-async function prune(deps: ConfirmDeps, record: ClaimRecord, access: Access): Promise<void> {
-  const { cache } = fixedOf(record);
-  const plan = (tags: readonly string[]) => planPruning(tags, cache.key, record.settings.versions);
+/** Not what this very push is told to have left: its own version, late as it may be, and the one it took the key from. */
+async function prune(
+  deps: ConfirmDeps,
+  { record, access }: Begun,
+  contest: Contest | undefined,
+): Promise<void> {
+  const { cache, tag } = fixedOf(record);
+  const overtaken = contest?.version === undefined ? [] : [versionTag(cache.key, contest.version)];
+  const keeping = { versions: record.settings.versions, spared: [tag, ...overtaken] };
+  const plan = (tags: readonly string[]) => planPruning(tags, cache.key, keeping);
   const { deleted, refusal } = await pruneVersions(deps.push, { access, plan }, deps.signal);
   if (deleted.length > 0) deps.log.info("Deleted old versions of a cache", { deleted });
   if (refusal !== undefined) deps.log.warn("Cannot delete old versions of a cache", { error: refusal });

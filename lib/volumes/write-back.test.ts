@@ -993,6 +993,30 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(left).toContain("main");
   });
 
+  it("keeps the versions of both who wrote one key, however few its class says", async () => {
+    const begun = ["first", "second", "third"].map(async (name, at) => {
+      const node = newNode();
+      node.rig.now += at * 60_000;
+      const claim = await begin(node, await node.start(), name, { versions: "1" });
+      writeFileSync(path.join(claim.upper, name), name);
+      await claim.unstage();
+      return { node, claim };
+    });
+    // All of them begin before there is a head.
+    const [first, second, third] = await Promise.all(begun);
+    if (first === undefined || second === undefined || third === undefined) throw new Error("too few");
+    await deleteUntil("begun", first.node, first.claim);
+    await second.claim.delete();
+    const [head = ""] = (await tags()).filter((tag) => tag !== "main");
+    await first.claim.delete(await first.node.restart());
+    expect(await tags()).toEqual(expect.arrayContaining(["main", head]));
+    expect(await tags()).toHaveLength(3);
+    await third.claim.delete();
+    // The late one is history now; the one that lost the key to this is not yet.
+    expect(await tags()).toEqual(expect.arrayContaining(["main", head]));
+    expect(await tags()).toHaveLength(3);
+  });
+
   it("finds by a restore key the newest version that may be restored", async () => {
     const node = newNode();
     const deps = await node.start();
