@@ -141,6 +141,18 @@ describe("lookForBase() while a claim is made", () => {
     expect(warningOf(made)).toContain("there is no such tag");
   });
 
+  it("cuts what it tells to whole characters", async () => {
+    const { deps } = await start();
+    for (const before of ["", "x"]) {
+      const begin = () => Promise.reject(new Failure("not-found", `${before}${"💾".repeat(1_000)}`));
+      const failing = { ...deps, trees: { ...deps.trees, begin } };
+      const wanted = { ...wish({ from: "r.example/seed:v1" }), name: `pvc-${before}` };
+      const warning = warningOf(await createClaim(failing, wanted, call)) ?? "";
+      expect(warning).toHaveLength(1_000);
+      expect(warning.isWellFormed()).toBe(true);
+    }
+  });
+
   it("tells of the node's last knowledge of the key, and asks again at the first stage", async () => {
     const { node, deps } = await start({ trouble: down });
     const head = headOf(5);

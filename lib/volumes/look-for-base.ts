@@ -81,7 +81,7 @@ function toKeyAnswer(answer: Answer<Found> | undefined): KeyAnswer | undefined {
 
 function warn({ warning }: ClaimRecord, more: string | undefined): Pick<ClaimRecord, "warning"> {
   if (more === undefined) return {};
-  return {
-    warning: [...(warning === undefined ? [] : [warning]), more].join(". ").slice(0, LONGEST_WARNING),
-  };
+  const all = [...(warning === undefined ? [] : [warning]), more].join(". ");
+  // Half a character is no text, and what reads the reply would refuse all of it.
+  return { warning: all.slice(0, LONGEST_WARNING).toWellFormed() };
 }
