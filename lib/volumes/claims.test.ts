@@ -364,6 +364,22 @@ describe("expandClaim()", () => {
     expect(await expand(2 ** 20)).toEqual({ bytes: 20 * 2 ** 20 });
     expect((await node.quotas.list())[0]?.limits).toEqual({ bytes: 20 * 2 ** 20, inodes: 5120 });
   });
+
+  it.each([
+    ["what it has", 0, 5, /it has 10 MiB, and claims do not shrink$/],
+    ["what is required", 30, 20, /it is to have 30 MiB at least; ask for less or allow more$/],
+  ])("refuses to hold it to less than %s, and leaves it", async (_, required, most, words) => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId, bytes } = await createClaim(deps, createRequest(), call);
+    const size = { requiredBytes: required * 2 ** 20, limitBytes: most * 2 ** 20 };
+    const refused = expandClaim(deps, { volumeId, path: staging, size });
+    await expect(refused).rejects.toMatchObject({
+      reason: "out-of-range",
+      message: expect.stringMatching(words) as unknown,
+    });
+    expect(deps.claims.require(volumeId).bytes).toBe(bytes);
+  });
 });
 
 describe("Promises.give()", () => {

@@ -1,4 +1,5 @@
 // The journey of NodeExpandVolume: a claim's limit is raised while pods use it.
+import type { SizeRange } from "../core/admit-claim.ts";
 import { type ClaimRecord, isLimited } from "../core/claim-record.ts";
 import { expandClaim as expanded } from "../core/claim-steps.ts";
 import { Failure } from "../core/failure.ts";
@@ -13,13 +14,7 @@ export async function expandClaim(
   request: ExpandRequest,
 ): Promise<{ readonly bytes: number }> {
   const { volumeId, size } = request;
-  const record = deps.claims.require(volumeId);
-  if (size.limitBytes > 0 && record.bytes > size.limitBytes) {
-    throw new Failure(
-      "out-of-range",
-      `Cannot make the volume "${volumeId}" hold at most ${formatBytes(size.limitBytes)}: it has ${formatBytes(record.bytes)}, and claims do not shrink`,
-    );
-  }
+  refuseLess(deps.claims.require(volumeId), size);
   using _turn = deps.turns.take(volumeId);
   const before = deps.claims.require(volumeId);
   refuseCommitted(before);
@@ -29,6 +24,18 @@ export async function expandClaim(
   else await write();
   await deps.limits.set(larger.project, larger);
   return { bytes: larger.bytes };
+}
+
+function refuseLess({ volumeId, bytes }: ClaimRecord, { requiredBytes, limitBytes }: SizeRange): void {
+  if (limitBytes === 0 || Math.max(bytes, requiredBytes) <= limitBytes) return;
+  const why =
+    bytes > limitBytes
+      ? `it has ${formatBytes(bytes)}, and claims do not shrink`
+      : `it is to have ${formatBytes(requiredBytes)} at least; ask for less or allow more`;
+  throw new Failure(
+    "out-of-range",
+    `Cannot make the volume "${volumeId}" hold at most ${formatBytes(limitBytes)}: ${why}`,
+  );
 }
 
 /** What was committed is content, whose limit is lifted: a new one would stand in the way of its write-back. */
