@@ -6,7 +6,7 @@ import type { ClaimRecord } from "../lib/core/claim-record.ts";
 import { Failure } from "../lib/core/failure.ts";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import type { Trees } from "../lib/trees/trees.ts";
-import { Turns as QueuedTurns } from "../lib/trees/turns.ts";
+import { Turns } from "../lib/trees/turns.ts";
 import { claimStats, readCapacity, validateClaim } from "../lib/volumes/claim-answers.ts";
 import { placesOf } from "../lib/volumes/claim-disk.ts";
 import type { ClaimRecords } from "../lib/volumes/claim-records.ts";
@@ -25,10 +25,10 @@ import { publishClaim, unpublishClaim } from "../lib/volumes/publish-claim.ts";
 import type { StatsRequest, VolumeStats } from "../lib/volumes/requests.ts";
 import { stageClaim } from "../lib/volumes/stage-claim.ts";
 import type { Strays } from "../lib/volumes/strays.ts";
-import type { Turns } from "../lib/volumes/turns.ts";
 import { Unmounts } from "../lib/volumes/unmounts.ts";
 import { unstageClaim } from "../lib/volumes/unstage-claim.ts";
 import type { UseDeps } from "../lib/volumes/use.ts";
+import type { VolumeTurns } from "../lib/volumes/volume-turns.ts";
 import { openWriteBack } from "../lib/volumes/write-back.ts";
 import type { ControllerJourneys } from "./controller.ts";
 import type { Journeys } from "./node.ts";
@@ -42,7 +42,7 @@ export type ClaimParts = {
   readonly promises: Promises;
   readonly strays: Strays;
   /** Those of inline volumes too: an id is one volume, whatever it is. */
-  readonly turns: Turns;
+  readonly turns: VolumeTurns;
   readonly occupants: Occupants;
   readonly discard: (at: string) => Promise<void>;
 };
@@ -98,7 +98,7 @@ function claimDeps(
     layers: trees.claimLayers,
     use: new LayerUse(),
     letIn: new LetIn(),
-    headTurns: new QueuedTurns(1),
+    headTurns: new Turns(1),
   };
   const pushing = { ...packing, push: { ...patience, oras, upstream: reader } };
   const writeBack = openWriteBack(pushing);

@@ -8,8 +8,8 @@ import { type PublishDeps, publish } from "../lib/volumes/publish.ts";
 import type { Records } from "../lib/volumes/records.ts";
 import type { StageRequest } from "../lib/volumes/requests.ts";
 import { type StatsDeps, stats } from "../lib/volumes/stats.ts";
-import { openTurns } from "../lib/volumes/turns.ts";
 import { unpublish } from "../lib/volumes/unpublish.ts";
+import { openVolumeTurns } from "../lib/volumes/volume-turns.ts";
 import { type ClaimParts, openClaims } from "./claims.ts";
 import type { ControllerJourneys } from "./controller.ts";
 import type { InlineJourneys, Journeys } from "./node.ts";
@@ -23,7 +23,7 @@ export type AllJourneys = Journeys & ControllerJourneys & AsyncDisposable;
 
 /** Disposed, they leave write-backs for a later call to go on with. */
 export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys {
-  const shared = { ...parts, turns: openTurns(), occupants: openOccupants(parts) };
+  const shared = { ...parts, turns: openVolumeTurns(), occupants: openOccupants(parts) };
   const claims = openClaims(settings, shared);
   const inline = openInline(settings, shared);
   const ofVolume = ({ volumeId }: { readonly volumeId: string }) => (isClaimId(volumeId) ? claims : inline);

@@ -10,11 +10,11 @@ import type { Occupants } from "./occupants.ts";
 import type { Clock } from "./patience.ts";
 import type { Promises } from "./promises.ts";
 import type { TargetDeps } from "./target.ts";
-import type { Turns } from "./turns.ts";
+import type { VolumeTurns } from "./volume-turns.ts";
 
 export type ClaimDeps = TargetDeps &
   ClaimDiskDeps & {
-    readonly turns: Turns;
+    readonly turns: VolumeTurns;
     readonly claims: ClaimRecords;
     readonly occupants: Occupants;
     readonly trees: Pick<

@@ -22,11 +22,11 @@ import { ReadyTarget, type WantedRecord } from "./ready-target.ts";
 import type { Call, PublishRequest } from "./requests.ts";
 import { discardScratch, publishScratch, type ScratchDeps } from "./scratch.ts";
 import { checkTarget, clearTarget, isMounted, type TargetDeps, takePath } from "./target.ts";
-import type { Turns } from "./turns.ts";
+import type { VolumeTurns } from "./volume-turns.ts";
 
 export type PublishDeps = TargetDeps &
   ScratchDeps & {
-    readonly turns: Turns;
+    readonly turns: VolumeTurns;
     readonly trees: Pick<Trees, "lease" | "contents" | "hold" | "letGo" | "sizeOf">;
     readonly keyring: Keyring;
     readonly clock: Clock;

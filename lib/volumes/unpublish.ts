@@ -8,11 +8,11 @@ import type { Records } from "./records.ts";
 import type { UnpublishRequest } from "./requests.ts";
 import { discardScratch } from "./scratch.ts";
 import { leaveTarget, type TargetDeps } from "./target.ts";
-import type { Turns } from "./turns.ts";
+import type { VolumeTurns } from "./volume-turns.ts";
 
 export type UnpublishDeps = TargetDeps &
   ClaimDiskDeps & {
-    readonly turns: Turns;
+    readonly turns: VolumeTurns;
     readonly records: Records;
     readonly occupants: Occupants;
     readonly log: Log;

@@ -5,7 +5,7 @@ import { Failure } from "../../core/failure.ts";
 import { MemoryMetrics } from "../../host/metrics.fake.ts";
 import type { FetchedTag } from "../../registry/reader.ts";
 import type { TreeRequest } from "../../trees/tree-request.ts";
-import { Turns as QueuedTurns } from "../../trees/turns.ts";
+import { Turns } from "../../trees/turns.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import type { CreateDeps } from "../create-claim.ts";
@@ -15,9 +15,9 @@ import { LetIn } from "../let-in.ts";
 import { openOccupants } from "../occupants.ts";
 import { Promises } from "../promises.ts";
 import type { CreateClaimRequest, PublishRequest, StageRequest } from "../requests.ts";
-import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
 import type { UseDeps } from "../use.ts";
+import { openVolumeTurns } from "../volume-turns.ts";
 import { call, root, TestNode } from "./node.ts";
 
 export const staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/x/globalmount";
@@ -80,7 +80,7 @@ export class ClaimNode extends TestNode {
       flags: { noSuid: true, noDev: true },
       promises: new Promises({ claims, limits, overcommit: 1 }),
       pending: { kind: "bytes", bytes: this.pendingBytes },
-      turns: openTurns(),
+      turns: openVolumeTurns(),
       unmounts: new Unmounts(),
       flights: new Map(),
       signal: call.signal,
@@ -89,7 +89,7 @@ export class ClaimNode extends TestNode {
       // Nothing is packed here that could be trimmed.
       trimmer: { trim: async () => true, [Symbol.asyncDispose]: async () => undefined },
       letIn: new LetIn(),
-      headTurns: new QueuedTurns(1),
+      headTurns: new Turns(1),
       drawId: () => `id${claims.all.size}`,
       metrics: this.metrics,
       listTags: async () => [],

@@ -20,8 +20,8 @@ import { Records } from "../records.ts";
 import { recover } from "../recover.ts";
 import type { PublishRequest } from "../requests.ts";
 import { Strays } from "../strays.ts";
-import { openTurns } from "../turns.ts";
 import type { UseDeps } from "../use.ts";
+import { openVolumeTurns } from "../volume-turns.ts";
 import { MemoryGroups } from "./groups.ts";
 
 export const root = "/var/lib/larder";
@@ -135,7 +135,7 @@ export class TestNode {
         await this.fill();
       },
       log: this.log.log,
-      turns: openTurns(),
+      turns: openVolumeTurns(),
       ...said,
       ...this.groups.ports(files),
       trees: {

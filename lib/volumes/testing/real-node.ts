@@ -22,7 +22,7 @@ import { openOrasReach } from "../../registry/oras-reach.ts";
 import { Rig } from "../../registry/testing/rig.ts";
 import { openTrees } from "../../trees/open-trees.ts";
 import { Trash } from "../../trees/trash.ts";
-import { Turns as QueuedTurns } from "../../trees/turns.ts";
+import { Turns } from "../../trees/turns.ts";
 import { placesOf } from "../claim-disk.ts";
 import { ClaimRecords } from "../claim-records.ts";
 import { LayerUse } from "../layer-use.ts";
@@ -30,8 +30,8 @@ import { LetIn } from "../let-in.ts";
 import { Limits } from "../limits.ts";
 import { openOccupants } from "../occupants.ts";
 import { Promises } from "../promises.ts";
-import { openTurns } from "../turns.ts";
 import { Unmounts } from "../unmounts.ts";
+import { openVolumeTurns } from "../volume-turns.ts";
 import { openWriteBack } from "../write-back.ts";
 import { driver } from "./claims.ts";
 import { call } from "./node.ts";
@@ -202,11 +202,11 @@ export class RealNode implements AsyncDisposable {
       flags: { noSuid: true, noDev: true },
       pending: { kind: "percent", percent: 20 } as const,
       limits: new Limits(undefined),
-      turns: openTurns(),
+      turns: openVolumeTurns(),
       unmounts: new Unmounts(),
       use: new LayerUse(),
       letIn: new LetIn(),
-      headTurns: new QueuedTurns(1),
+      headTurns: new Turns(1),
       clock: { now: () => ++this.rig.now, pause: () => new Promise<void>(() => undefined) },
       drawId: () => `id${++this.#drawn}`,
     };

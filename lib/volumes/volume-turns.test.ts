@@ -1,26 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { isFailure } from "../core/failure.ts";
-import { openTurns } from "./turns.ts";
+import { openVolumeTurns } from "./volume-turns.ts";
 
-describe("Turns.take()", () => {
+describe("VolumeTurns.take()", () => {
   it("refuses a second operation on a volume as busy, and no other volume", () => {
-    const turns = openTurns();
+    const turns = openVolumeTurns();
     using _one = turns.take("a");
     using _other = turns.take("b");
     expect(() => turns.take("a")).toThrow(expect.toSatisfy((error) => isFailure(error, "busy")));
   });
 
   it("gives the turn again once it was let go", () => {
-    const turns = openTurns();
+    const turns = openVolumeTurns();
     turns.take("a")[Symbol.dispose]();
     using turn = turns.take("a");
     expect(turn).toBeDefined();
   });
 });
 
-describe("Turns.ended()", () => {
+describe("VolumeTurns.ended()", () => {
   it("resolves for all who wait when the turn is over, and not before", async () => {
-    const turns = openTurns();
+    const turns = openVolumeTurns();
     const turn = turns.take("a");
     let isOver = false;
     const ends = [turns.ended("a"), turns.ended("a")].map(async (end) => {
@@ -35,7 +35,7 @@ describe("Turns.ended()", () => {
   });
 
   it("lets nobody's second disposal end the turn of the next", () => {
-    const turns = openTurns();
+    const turns = openVolumeTurns();
     const turn = turns.take("a");
     turn[Symbol.dispose]();
     using _next = turns.take("a");

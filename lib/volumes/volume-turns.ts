@@ -1,14 +1,14 @@
 // One operation per Volume at a time: a second is refused, never queued.
 import { Failure } from "../core/failure.ts";
 
-export type Turns = {
+export type VolumeTurns = {
   /** Held until disposed. Throws `busy` while somebody else has it. */
   take(volumeId: string): Disposable;
   /** Resolves when the turn that is taken, or else the next one, is over. */
   ended(volumeId: string): Promise<void>;
 };
 
-export function openTurns(): Turns {
+export function openVolumeTurns(): VolumeTurns {
   const taken = new Set<string>();
   const awaited = new Map<string, PromiseWithResolvers<void>>();
   const leave = (volumeId: string) => {
