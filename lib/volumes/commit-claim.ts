@@ -4,6 +4,7 @@ import type { ClaimRecord } from "../core/claim-record.ts";
 import { commitClaim as committed, unstageClaim as unstaged } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { namesIn } from "../host/names-in.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
 import { placesOf } from "./claim-disk.ts";
@@ -47,15 +48,6 @@ export async function commitClaim(deps: CommitDeps, before: ClaimRecord): Promis
   // From now on it is content, and content has no limit.
   await limits.clear(record.project);
   return record;
-}
-
-async function namesIn(files: CommitDeps["files"], directory: string): Promise<readonly string[]> {
-  try {
-    return (await files.list(directory)).map(({ name }) => name);
-  } catch (error) {
-    if (isFailure(error, "not-found")) return [];
-    throw error;
-  }
 }
 
 /** Beside the upper: what is on its way to be a Layer. */

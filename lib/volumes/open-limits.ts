@@ -4,6 +4,7 @@ import { Failure, isFailure } from "../core/failure.ts";
 import { bytesOf } from "../core/quantity.ts";
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
+import { namesIn } from "../host/names-in.ts";
 import type { PoolRequest, Pools } from "../host/pool.ts";
 import type { Quotas } from "../host/quotas.ts";
 import type { NodeSettings } from "../settings/node.ts";
@@ -152,13 +153,4 @@ async function discardOld(deps: OpenLimitsDeps, root: string): Promise<void> {
   }
   const there = await namesIn(files, root);
   for (const name of STORE) if (there.includes(name)) await discard(path.join(root, name));
-}
-
-async function namesIn(files: Files, directory: string): Promise<readonly string[]> {
-  try {
-    return (await files.list(directory)).map(({ name }) => name);
-  } catch (error) {
-    if (isFailure(error, "not-found")) return [];
-    throw error;
-  }
 }

@@ -6,6 +6,7 @@ import { planRecovery, type RecoveryStep, type Remains } from "../core/recovery.
 import type { Files } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import type { Mounts } from "../host/mounts.ts";
+import { namesIn } from "../host/names-in.ts";
 import type { ClaimRecords } from "./claim-records.ts";
 import type { Records } from "./records.ts";
 
@@ -65,14 +66,5 @@ async function mayExist(files: Files, directory: string): Promise<boolean> {
     return true;
   } catch (error) {
     return !isFailure(error, "not-found");
-  }
-}
-
-async function namesIn(files: Files, directory: string): Promise<readonly string[]> {
-  try {
-    return (await files.list(directory)).map(({ name }) => name);
-  } catch (error) {
-    if (isFailure(error, "not-found")) return [];
-    throw error;
   }
 }
