@@ -1,5 +1,4 @@
 // Makes what a claim's pods left over to a group, and takes it back before it is written back.
-import fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import {
   giveToGroup,
@@ -12,7 +11,7 @@ import { Descent } from "../host/descent.ts";
 import { Directory, type Name } from "../host/directory.ts";
 import type { EntryStatus } from "../host/entry-status.ts";
 import { failureOf } from "../host/errno.ts";
-import { clearFlags } from "../host/remove-tree.ts";
+import { unprotect } from "../host/protection.ts";
 import { readXattr, writeXattr } from "../host/xattrs.ts";
 import type { Place } from "./copy-entry.ts";
 import { isWhiteout } from "./overlay-marks.ts";
@@ -97,7 +96,7 @@ function change(place: Place, status: EntryStatus, { gid, mode }: Owned): void {
   const hasMode = status.type !== "symlink";
   if (status.gid === gid && (!hasMode || status.mode === mode)) return;
   try {
-    if (status.isProtected) unprotect(place, status);
+    if (status.isProtected) unprotect(directory, name);
     const capabilities = status.type === "file" ? readXattr(place, CAPABILITIES) : undefined;
     if (status.gid !== gid) directory.setOwner(name, status.uid, gid);
     // Again where it stays the same: a change of the owner takes set-user-id.
@@ -105,15 +104,5 @@ function change(place: Place, status: EntryStatus, { gid, mode }: Owned): void {
     if (capabilities !== undefined) writeXattr(place, CAPABILITIES, capabilities);
   } catch (error) {
     throw failureOf(error, "Cannot change the group of a volume's files");
-  }
-}
-
-function unprotect({ directory, name }: Place, { type }: EntryStatus): void {
-  if (type !== "file" && type !== "directory") return;
-  const fd = directory.openFile(name);
-  try {
-    clearFlags(fd);
-  } finally {
-    fs.closeSync(fd);
   }
 }

@@ -1,7 +1,7 @@
 // Takes out of a committed Layer what its archive leaves out, so that it shows here what others see.
 import { Directory, type Name } from "../host/directory.ts";
 import { failureOf } from "../host/errno.ts";
-import { clearFlags } from "../host/remove-tree.ts";
+import { unprotectOpen } from "../host/protection.ts";
 import { removeXattr, writeXattr } from "../host/xattrs.ts";
 import { showName } from "./entry-name.ts";
 import { Leavings } from "./leavings.ts";
@@ -73,7 +73,7 @@ function moveTo(cursor: PathCursor, components: readonly Name[]): boolean {
 }
 
 function unprotect(directory: Directory): void {
-  if (directory.ownStatus().isProtected) clearFlags(directory.fd);
+  if (directory.ownStatus().isProtected) unprotectOpen(directory.fd);
 }
 
 function hide(directory: Directory, name: Name): void {

@@ -1,15 +1,9 @@
 // Removes whole trees by descriptor, whatever is nested in them.
-import fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { Failure } from "../core/failure.ts";
 import { Descent } from "./descent.ts";
 import { Directory, type Name, toName } from "./directory.ts";
-import { checked, libcFunction } from "./libc.ts";
-
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
-const PROTECTED = 0x10 | 0x20;
-const ioctl = libcFunction("int ioctl(int, unsigned long, void *)");
+import { unprotect, unprotectOpen } from "./protection.ts";
 
 /** How many entries go before others get their turn, and for how long: a disk that is told at once what it may forget takes a millisecond for each. */
 const SLICE = 128;
@@ -83,31 +77,11 @@ function attempt(directory: Directory, name: Name, remove: () => void): void {
     if (code === "ENOENT") return;
     if (code === "EBUSY") throw mounted(name, error);
     if (code !== "EPERM") throw error;
-    clearProtection(directory, name);
+    // Of the entry and of the directory it is in: either keeps it from going.
+    unprotectOpen(directory.fd);
+    unprotect(directory, name);
     remove();
   }
-}
-
-/** Of the entry and of the directory it is in: either keeps it from going. */
-function clearProtection(directory: Directory, name: Name): void {
-  clearFlags(directory.fd);
-  const { type } = directory.status(name);
-  if (type !== "file" && type !== "directory") return;
-  const fd = directory.openFile(name);
-  try {
-    clearFlags(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Takes immutable and append-only flags from what is open. */
-export function clearFlags(fd: number): void {
-  const flags = Buffer.alloc(8);
-  checked("ioctl", ioctl(fd, FS_IOC_GETFLAGS, flags) as number);
-  if ((flags.readUInt32LE(0) & PROTECTED) === 0) return;
-  flags.writeUInt32LE((flags.readUInt32LE(0) & ~PROTECTED) >>> 0, 0);
-  checked("ioctl", ioctl(fd, FS_IOC_SETFLAGS, flags) as number);
 }
 
 function mounted(path: string, cause?: unknown): Failure {
