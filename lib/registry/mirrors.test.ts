@@ -70,6 +70,19 @@ describe("mirrors", () => {
     expect(registry.asked).toEqual([]);
   });
 
+  it("are not asked for what is read by a tag that moves, with which they may be behind, nor stand in for the registry", async () => {
+    const [registry, behind] = [await double(), await double()];
+    behind.manifest("{}", { tags: ["v1"] });
+    const rig = rigFor([{ url: behind.origin }]);
+    const [access, reference] = [accessTo(registry.host), parseReference(`${registry.host}/a/b:v1`)];
+    expect(await rig.reader.fetchTag(access, reference, never)).toMatchObject({ digest });
+    registry.spoil("manifests", { kind: "status", status: 503 }, 1_000);
+    await expect(rig.reader.fetchTag(access, reference, never)).rejects.toMatchObject({
+      reason: "unavailable",
+    });
+    expect(behind.asked).toEqual([]);
+  });
+
   it("that send a manifest of another digest are passed over for the registry", async () => {
     const [registry, mirror] = [await double(), await double()];
     mirror.manifest("[]", { as: digest });

@@ -75,11 +75,10 @@ class HttpReader implements Reader, Upstream {
   }
 
   async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
-    const { order } = await this.#options.hosts.hostsFor(access);
-    const able = order.filter(({ resolves }) => resolves);
+    const { upstream } = await this.#options.hosts.hostsFor(access);
     const name = reference.tag ?? "latest";
     const fetched = await this.#fromAny(
-      { access, endpoints: able, what: `read ${formatReference(reference)}` },
+      { access, endpoints: [upstream], what: `read ${formatReference(reference)}` },
       async (party, within) => await fetchManifestAt(this.#ask, { party, name, digest: undefined }, within),
       signal,
     );

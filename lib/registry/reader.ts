@@ -58,7 +58,7 @@ export interface BlobSink {
 export interface Reader extends AsyncDisposable {
   /** What the Reference's tag (or digest) means now, asked of hosts that may resolve only. Failures: not-found, denied, unavailable, invalid. */
   resolve(access: Access, reference: Reference, signal: AbortSignal): Promise<Resolved>;
-  /** What resolve() tells of a tag and the manifest too, in one question: for tags that move often, where registries do not count what is read. */
+  /** What a tag means at the named registry itself, never a mirror, and the manifest too, in one question: for tags that move often, which mirrors may be behind with. */
   fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag>;
   /** The manifest of that digest, at most 32 MiB, from any host. Failures: also corrupt, when what the registry sent has another digest. */
   fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest>;

@@ -34,10 +34,10 @@ export class Rights {
     });
   }
 
-  /** What the tag means now, and its manifest. Proves what resolve() does. */
+  /** What the tag means now at the named registry itself, which is a proof, and its manifest. */
   async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
     const fetched = await this.#reader.fetchTag(access, reference, signal);
-    if (fetched.source.kind === "upstream") this.#proofs.remember(access, fetched.digest);
+    this.#proofs.remember(access, fetched.digest);
     return fetched;
   }
 

@@ -3,7 +3,7 @@ import type { Access } from "../core/access.ts";
 import { keyTag } from "../core/cache-key.ts";
 import { readVersion } from "../core/cache-manifest.ts";
 import type { Digest } from "../core/digest.ts";
-import { isFailure } from "../core/failure.ts";
+import { isFailure, type Reason } from "../core/failure.ts";
 import { isRestorable, restoreCandidates } from "../core/key-contest.ts";
 import { type Index, type Manifest, parseManifest } from "../core/manifest.ts";
 import type { Answer } from "../core/plan-base.ts";
@@ -46,8 +46,8 @@ async function readHead(
   tag: string,
 ): Promise<Found> {
   try {
-    const { found, isMirrors } = await readCandidate(deps, access, tag, asking);
-    if (!isMirrors) deps.letIn.note(record.volumeId, access, "head");
+    const { found } = await readCandidate(deps, access, tag, asking);
+    deps.letIn.note(record.volumeId, access, "head");
     return found;
   } catch (error) {
     if (isFailure(error, "not-found")) deps.letIn.note(record.volumeId, access, "none");
@@ -60,17 +60,16 @@ async function readCandidate(
   access: Access,
   tag: string,
   signal: AbortSignal,
-): Promise<{ readonly found: Found; readonly manifest: Manifest | Index; readonly isMirrors: boolean }> {
+): Promise<{ readonly found: Found; readonly manifest: Manifest | Index }> {
   const { host, repository } = access;
   const fetched = await trees.fetchTag(access, { host, repository, tag }, signal);
-  const { bytes, mediaType, digest, source } = fetched;
+  const { bytes, mediaType, digest } = fetched;
   const manifest = parseManifest(bytes, { digest, mediaType });
   const named = pinned(access, digest);
-  const isMirrors = source.kind === "mirror";
-  if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest, isMirrors };
+  if (manifest.kind === "index") return { found: { reference: named, bytes: 0 }, manifest };
   const { bytes: size, version } = readVersion(manifest);
   const found = { reference: named, bytes: size, ...(version === undefined ? {} : { version }) };
-  return { found, manifest, isMirrors };
+  return { found, manifest };
 }
 
 /** The manifest itself, wherever the tag goes. */
@@ -97,12 +96,14 @@ async function findRestored(
   return undefined;
 }
 
-/** A version may be pruned between the list and the look. */
+const NO_VERSION: readonly Reason[] = ["not-found", "invalid", "unsupported"];
+
+/** A version may be pruned between the list and the look; and what cannot be read is none of ours, whatever its tag. */
 async function readNamed(deps: FindDeps, access: Access, tag: string, signal: AbortSignal) {
   try {
     return await readCandidate(deps, access, tag, signal);
   } catch (error) {
-    if (isFailure(error, "not-found")) return undefined;
+    if (isFailure(error) && NO_VERSION.includes(error.reason)) return undefined;
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Access } from "../core/access.ts";
+import { versionTag } from "../core/cache-key.ts";
 import { composeVersion } from "../core/cache-manifest.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure, type Reason } from "../core/failure.ts";
+import type { Reference } from "../core/reference.ts";
 import type { FetchedTag } from "../registry/reader.ts";
 import { createClaim } from "./create-claim.ts";
 import { readKnownHead, writeKnownHead } from "./known-heads.ts";
@@ -17,12 +19,12 @@ const cache = { host: "r.example", repository: "caches/m2", key: "main", restore
 const NOW = 1_700_000_000_000;
 const down = new Failure("unavailable", "Cannot reach r.example: connection refused");
 
-function headOf(timeMs: number, bytes = 10): FetchedTag {
+function headOf(timeMs: number, bytes = 10, key = "main"): FetchedTag {
   const platform = { os: "linux", architecture: "amd64" };
   const layer = { mediaType: "application/vnd.oci.image.layer.v1.tar+zstd", digest: digestOf("l"), size: 1 };
   const layers = [{ ...layer, diffId: digestOf("d"), isWritten: true }];
   const version = { timeMs: NOW + timeMs, id: "other" };
-  const { manifest } = composeVersion({ key: "main", version, bytes, isKeyless: false, platform, layers });
+  const { manifest } = composeVersion({ key, version, bytes, isKeyless: false, platform, layers });
   return { ...manifest, source: { kind: "upstream", host: "r.example" } };
 }
 
@@ -101,6 +103,32 @@ describe("lookForBase() while a claim is made", () => {
       expect(deps.claims.require(made.volumeId).base).toMatchObject({ origin: "head", isTainted: false });
     },
   );
+
+  it("restores past what cannot be read under a version's tag, like past all that is none of ours", async () => {
+    const { deps } = await start();
+    const [spoilt, whole] = [10, 1].map((timeMs) =>
+      versionTag("dev", { timeMs: NOW + timeMs, id: "other" }),
+    ) as [string, string];
+    const manifests = new Map([
+      [spoilt, { ...headOf(10), bytes: Buffer.from(`{"schemaVersion":2,"layers":"none"}`) }],
+      [whole, headOf(1, 10, "dev")],
+    ]);
+    const fetchTag = async (_: Access, { tag = "" }: Reference) => {
+      const found = manifests.get(tag);
+      if (found === undefined) throw new Failure("not-found", "Cannot resolve it");
+      return found;
+    };
+    const asked = {
+      ...deps,
+      listTags: async () => [...manifests.keys()],
+      trees: { ...deps.trees, fetchTag },
+    };
+    const made = await createClaim(asked, wish({ "restore-keys": "dev" }), call);
+    expect(warningOf(made)).toBeUndefined();
+    await stageClaim(asked, stageRequest(made.volumeId), call);
+    const { base } = deps.claims.require(made.volumeId);
+    expect(base).toMatchObject({ origin: "restore", isTainted: false, version: { timeMs: NOW + 1 } });
+  });
 
   it("gives the same answer after a restart, and asks again at the first stage then", async () => {
     const { node, deps } = await start({ trouble: down });

@@ -19,7 +19,7 @@ import { readVersionBase, type VersionBase } from "./version-base.ts";
 
 export type PackDeps = Pick<
   ClaimDeps,
-  "files" | "root" | "claims" | "trees" | "keyring" | "log" | "platform" | "discard"
+  "files" | "root" | "claims" | "trees" | "keyring" | "log" | "platform" | "discard" | "clock"
 > & {
   readonly packer: Packer;
   readonly trimmer: Trimmer;
@@ -209,7 +209,8 @@ async function whyWhole(
   { secrets }: Told,
 ): Promise<string | VersionBase> {
   if (record.settings.format === "portable") return "its format is portable";
-  const base = await readVersionBase(deps, { record, secrets, signal: deps.signal });
+  const { signal, clock } = deps;
+  const base = await readVersionBase(deps, { record, secrets, signal, nowMs: clock.now() });
   if ("why" in base) return base.why;
   const chain = Math.max(base.layers.length + delta.parts.length, layersOfCommit(record).length);
   if (base.layers.length > 0 && chain > deps.chainMax) {

@@ -12,19 +12,17 @@ import { pushVersion } from "../registry/push-version.ts";
 import { readStanding } from "../registry/put-manifest.ts";
 import type { PushStep, VersionPush, Watch } from "../registry/version-push.ts";
 import { accessesFor, withAccess } from "./cache-access.ts";
-import type { ClaimDeps } from "./claim-deps.ts";
 import { compose, type Fixed, fixedOf } from "./compose-claim.ts";
 import { type Begun, type ConfirmDeps, confirmPush } from "./confirm-push.ts";
 import type { Told } from "./delete-claim.ts";
 import type { LetIn } from "./let-in.ts";
 import { finishTrimOf, type PackedClaim, packWhole } from "./pack-claim.ts";
 
-export type PushClaimDeps = Omit<ConfirmDeps, "onPushStep"> &
-  Pick<ClaimDeps, "clock"> & {
-    readonly letIn: Pick<LetIn, "wasToldNone">;
-    /** Waited for after each step, so that a test can stop there as a crash would. */
-    readonly onPushStep?: (step: PushStep | "begun" | "registered" | "confirmed") => Promise<void>;
-  };
+export type PushClaimDeps = Omit<ConfirmDeps, "onPushStep"> & {
+  readonly letIn: Pick<LetIn, "wasToldNone">;
+  /** Waited for after each step, so that a test can stop there as a crash would. */
+  readonly onPushStep?: (step: PushStep | "begun" | "registered" | "confirmed") => Promise<void>;
+};
 
 /**
  * The registry has confirmed the version when it resolves, and the Record says so. What it is to be is recorded before

@@ -3,8 +3,9 @@ import type { Access } from "../core/access.ts";
 import { versionTag } from "../core/cache-key.ts";
 import { isWrittenLayer, readVersion, type VersionLayer } from "../core/cache-manifest.ts";
 import type { ClaimRecord } from "../core/claim-record.ts";
+import { triedForMs } from "../core/claim-steps.ts";
 import type { Digest } from "../core/digest.ts";
-import { isFailure } from "../core/failure.ts";
+import { type Failure, isFailure } from "../core/failure.ts";
 import { diffIdsOf } from "../core/image-plan.ts";
 import type { Descriptor, Manifest } from "../core/manifest.ts";
 import type { Platform } from "../core/platform.ts";
@@ -32,6 +33,7 @@ export type BaseSearch = {
   readonly record: ClaimRecord;
   readonly secrets: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
+  readonly nowMs: number;
 };
 
 /** Why these layers are not to be built on, in words. */
@@ -42,7 +44,7 @@ const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
 
 /**
  * The base, or why all of the claim has to be packed instead. Failures are those that may pass: unavailable, and
- * denied at the claim's own repository.
+ * denied at the claim's own repository; at another, unavailable for the first half of its push-deadline.
  */
 export async function readVersionBase(
   deps: VersionBaseDeps,
@@ -59,7 +61,7 @@ export async function readVersionBase(
     const asking = { keyring: deps.keyring, settings, secrets, signal };
     return await withAccess(asking, reference, (access) => readAt(deps, search, access, reference));
   } catch (error) {
-    if (!isFailure(error) || mayPass(error.reason, base.origin === "from")) throw error;
+    if (!isFailure(error) || isWaitedFor(search, error)) throw error;
     return { why: `its base cannot be read: ${error.message}` };
   }
 }
@@ -74,8 +76,10 @@ function referenceOf({ base, settings: { from, cache } }: ClaimRecord): Referenc
   return { host, repository, tag: versionTag(cache.key, base.version) };
 }
 
-function mayPass(reason: string, isElsewhere: boolean): boolean {
-  return reason === "unavailable" || (reason === "denied" && !isElsewhere);
+/** A registry that is only read from may be gone for good: nothing is to be lost for that. */
+function isWaitedFor({ record, nowMs }: BaseSearch, { reason }: Failure): boolean {
+  if (record.base?.origin !== "from") return reason === "unavailable" || reason === "denied";
+  return reason === "unavailable" && triedForMs(record, nowMs) < record.terms.pushDeadlineMs / 2;
 }
 
 async function readAt(

@@ -668,6 +668,27 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect((await manifestOf("main")).layers).toHaveLength(1);
   });
 
+  it("packs all of it where its seed's registry is gone, rather than to lose it at its push-deadline", async () => {
+    const elsewhere = open.use(await openRealRegistry());
+    mkdirSync(path.join(folder, "files"));
+    writeFileSync(path.join(folder, "files/seed"), "seed");
+    const from = `${elsewhere.host}/seeds:v1`;
+    await orasCli(path.join(folder, "files"), ["push", "--plain-http", from, "seed"]);
+    const node = newNode();
+    const deps = await node.start();
+    const claim = await begin(node, deps, "one", { from, "push-deadline": "1h" });
+    writeFileSync(path.join(claim.upper, "own"), "own");
+    await claim.unstage();
+    await elsewhere.stop();
+    await expect(claim.delete()).rejects.toEqual(being("unavailable"));
+    node.rig.now += 40 * 60_000;
+    await claim.delete();
+    expect((await manifestOf("main")).layers).toHaveLength(1);
+    const other = newNode();
+    const there = await begin(other, await other.start(), "two");
+    expect(listOf(await there.show())).toEqual(["own", "seed"]);
+  });
+
   it("starts the next claim from what was committed here and is not pushed yet, and packs over it", async () => {
     const node = newNode();
     const deps = await node.start();
@@ -945,7 +966,8 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
 
   it("leaves the key to another node's newer version where its own comes two hours late, and names that", async () => {
     const late = newNode();
-    const claim = await begin(late, await late.start(), "late");
+    // Nor does it delete, as one too many, what it has just pushed.
+    const claim = await begin(late, await late.start(), "late", { versions: "1" });
     writeFileSync(path.join(claim.upper, "late"), "late");
     await claim.unstage();
     await deleteUntil("begun", late, claim);
