@@ -23,7 +23,7 @@ type AnswerFault =
   /** The right number of wrong bytes. */
   | { readonly kind: "wrong-bytes" }
   | { readonly kind: "encoded" }
-  | { readonly kind: "not-http" }
+  | { readonly kind: "not-http"; readonly bytes?: string }
   | { readonly kind: "redirect"; readonly to: string };
 
 /** Takes so many bytes of what is sent to it, and then breaks the connection off. */
@@ -41,7 +41,7 @@ export function sendSpoilt(response: ServerResponse, reply: Reply, fault: Answer
       response.writeHead(307, { location: fault.to }).end();
       return;
     case "not-http":
-      response.socket?.end("SSH-2.0-larder\r\n\r\n");
+      response.socket?.end(fault.bytes ?? "SSH-2.0-larder\r\n\r\n");
       return;
     case "stall":
     case "cut":

@@ -188,6 +188,7 @@ describe("fetchBlob()", () => {
     ["zero bytes, not told", { kind: "length", by: -RANGE, told: false }],
     ["an encoding nobody asked for", { kind: "encoded" }],
     ["what is not HTTP", { kind: "not-http" }],
+    ["a status that is none", { kind: "not-http", bytes: "HTTP/1.1 000 \r\n\r\n" }],
     ["416", { kind: "status", status: 416 }],
   ])("gets over %s", async (_, fault) => {
     const { registry, blob, bring, rig } = await setUp(undefined, {

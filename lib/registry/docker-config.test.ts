@@ -47,6 +47,7 @@ describe("parseDockerConfig()", () => {
     ['{"auths":"hush"}', '"auths" is no object'],
     ['{"auths":{"quay.io":"hush"}}', 'entry for "quay.io"'],
     ['{"auths":{"quay.io":{"auth":"hush!"}}}', '"auth" of "quay.io"'],
+    ['{"auths":{"quay.io":{"registrytoken":"hush\\n"}}}', '"registrytoken" of "quay.io"'],
     [`{"auths":{"quay.io":{"auth":"${base64("hush")}"}}}`, '"auth" of "quay.io"'],
   ])("refuses %s, naming the secret and quoting nothing of it", (text, why) => {
     const parse = () => parseDockerConfig(text, ".dockerconfigjson", 'pull secret "acme"');

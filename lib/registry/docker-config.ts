@@ -1,6 +1,7 @@
 // Credentials as docker keeps them, and as pull secrets hold them.
 import type { Credentials } from "../core/access.ts";
 import { Failure } from "../core/failure.ts";
+import { isBearerToken } from "../core/http-header.ts";
 
 /** Credentials, and the key that says which images they are for. */
 export type KeyedCredentials = { readonly key: string; readonly credentials: Credentials };
@@ -22,14 +23,14 @@ export function parseDockerConfig(
   if (!isObject(auths)) throw refuse(where, 'its "auths" is no object');
   return Object.entries(auths).flatMap(([key, entry]) => {
     if (!isObject(entry)) throw refuse(where, `the entry for "${key}" is no object`);
-    const credentials = credentialsOf(entry, () =>
-      refuse(where, `"auth" of "${key}" is not base64 of user:password`),
-    );
+    const credentials = credentialsOf(entry, (name, why) => refuse(where, `"${name}" of "${key}" ${why}`));
     return credentials === undefined ? [] : [{ key, credentials }];
   });
 }
 
-function credentialsOf(entry: Json, malformed: () => Failure): Credentials | undefined {
+type Malformed = (name: string, why: string) => Failure;
+
+function credentialsOf(entry: Json, malformed: Malformed): Credentials | undefined {
   const text = (name: string) => {
     const value = entry[name];
     return typeof value === "string" && value !== "" ? value : undefined;
@@ -37,6 +38,8 @@ function credentialsOf(entry: Json, malformed: () => Failure): Credentials | und
   const identity = text("identitytoken");
   if (identity !== undefined) return { kind: "identity", token: identity };
   const registry = text("registrytoken");
+  if (registry !== undefined && !isBearerToken(registry))
+    throw malformed("registrytoken", "has characters that no header takes");
   if (registry !== undefined) return { kind: "registry", token: registry };
   const auth = text("auth");
   if (auth !== undefined) return parseAuth(auth, malformed);
@@ -44,11 +47,12 @@ function credentialsOf(entry: Json, malformed: () => Failure): Credentials | und
   return username === undefined ? undefined : { kind: "basic", username, password: text("password") ?? "" };
 }
 
-function parseAuth(auth: string, malformed: () => Failure): Credentials {
-  if (!/^[A-Za-z0-9+/_-]+={0,2}\s*$/.test(auth)) throw malformed();
+function parseAuth(auth: string, malformed: Malformed): Credentials {
+  const none = () => malformed("auth", "is not base64 of user:password");
+  if (!/^[A-Za-z0-9+/_-]+={0,2}\s*$/.test(auth)) throw none();
   const decoded = Buffer.from(auth, "base64").toString();
   const colon = decoded.indexOf(":");
-  if (colon < 0) throw malformed();
+  if (colon < 0) throw none();
   // Docker pads short passwords with NUL.
   return {
     kind: "basic",

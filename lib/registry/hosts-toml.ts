@@ -1,6 +1,7 @@
 // Reads a hosts.toml as containerd has it: which hosts stand for a registry, in which order.
 import { parse, type TomlTable, type TomlValue } from "smol-toml";
 import { Failure } from "../core/failure.ts";
+import { isSendable } from "../core/http-header.ts";
 import { parseDuration } from "../core/quantity.ts";
 
 /** One host as an administrator names it. Files are named, or their PEM text is given. */
@@ -83,7 +84,7 @@ function headersOf(value: TomlValue): Readonly<Record<string, string>> | undefin
   const headers = Object.entries(value).map(
     ([name, text]) => [name.toLowerCase(), textsOf(text)?.join(", ")] as const,
   );
-  return headers.every(([, text]) => text !== undefined)
+  return headers.every(([name, text]) => text !== undefined && isSendable(name, text))
     ? (Object.fromEntries(headers) as Record<string, string>)
     : undefined;
 }

@@ -112,6 +112,7 @@ describe("resolve()", () => {
     ["503", { kind: "status", status: 503 }],
     ["a cut connection", { kind: "cut", after: 0 }],
     ["what is not HTTP", { kind: "not-http" }],
+    ["a status that is none", { kind: "not-http", bytes: "HTTP/1.1 000 \r\n\r\n" }],
     ["silence", { kind: "hang" }],
   ])("asks again after %s, and takes the good answer", async (_, fault) => {
     const registry = await double();

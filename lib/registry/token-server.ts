@@ -1,6 +1,7 @@
 // Asks a token server for a bearer token: by GET with a password or nothing, by POST with a refresh token.
 import type { Access, Credentials } from "../core/access.ts";
 import type { Challenge } from "../core/challenge.ts";
+import { isBearerToken } from "../core/http-header.ts";
 import type { Trust } from "./endpoint.ts";
 import { Fault, TRIES } from "./fault.ts";
 import type { Incoming } from "./incoming.ts";
@@ -99,7 +100,7 @@ async function readToken(incoming: Incoming, who: string): Promise<Token> {
   )?.toString();
   const answer = parseAnswer(text ?? "");
   const token = answer?.["token"] ?? answer?.["access_token"];
-  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token))
+  if (typeof token !== "string" || !isBearerToken(token))
     throw new Fault("unavailable", `${who} answered 200 without a token`, { tries: TRIES.nonsense });
   const seconds = Number(answer?.["expires_in"]);
   return { token, lifetimeMs: Math.max(SHORTEST_LIFETIME_S, seconds > 0 ? seconds : 0) * 1000 };

@@ -163,6 +163,8 @@ pool: { size: 50Gi }
     "registries: [{ match: a.b, credentials: { username: u, passwordFile: hunter2 } }]",
     "registries: [{ match: a.b, mirrors: [{ url: 'https://u:hunter2@m.example' }] }]",
     "registries: [{ match: a.b, mirrors: [{ url: 'https://m.example', headers: { a: [hunter2] } }] }]",
+    "registries: [{ match: a.b, mirrors: [{ url: 'https://m.example', headers: { 'a b': hunter2 } }] }]",
+    "registries: [{ match: a.b, mirrors: [{ url: 'https://m.example', headers: { upgrade: hunter2 } }] }]",
     "registries: [{ match: a.b, credentials: { password: hunter2 : x } }]",
     "registries: [{ match: a.b, credentials: { username: u, password: *hunter2 } }]",
   ])("never tells a secret: %j", (text) => {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { Failure } from "../core/failure.ts";
 import { fitsHost, HOST_PATTERN } from "../core/host-pattern.ts";
+import { isSendable } from "../core/http-header.ts";
 import { parsed } from "./problems.ts";
 
 export const absolutePath = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
@@ -34,6 +35,9 @@ const mirror = z.strictObject({
   skipVerify: z.boolean().default(false).meta({ description: "Take any certificate." }),
   headers: z
     .record(z.string(), z.string())
+    .refine((headers) => Object.entries(headers).every(([name, text]) => isSendable(name, text)), {
+      message: "write names and values as HTTP takes them, and none that says how a request is sent",
+    })
     .default({})
     .meta({ description: "Sent with every request to it." }),
   overridePath: z.boolean().default(false).meta({ description: "The URL's path stands in place of `/v2`." }),
