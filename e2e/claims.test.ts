@@ -241,8 +241,18 @@ describe("how a claim is used", { timeout: 120_000 }, () => {
   });
 
   it("by no pod of another node, nor as a block device", async () => {
-    const { claim } = await claimOf({ name: "rwx", mode: "MULTI_NODE_MULTI_WRITER" });
-    expect((await refusalOf(claim.create())).code).toBe("INVALID_ARGUMENT");
+    const { plugin, claim } = await claimOf({ name: "rwx", mode: "MULTI_NODE_MULTI_WRITER" });
+    expect(await refusalOf(claim.create())).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("use ReadWriteOnce"),
+    });
+    const block = { block: {}, access_mode: { mode: "SINGLE_NODE_WRITER" } };
+    const device = { name: "block", volume_capabilities: [block] };
+    expect(await refusalOf(plugin.client.call("Controller", "CreateVolume", device))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("use volumeMode: Filesystem"),
+    });
+    await expectNoClaims(plugin);
   });
 
   it("grows while pods use it", async () => {

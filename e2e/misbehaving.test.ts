@@ -248,6 +248,19 @@ describe("DeleteVolume at a registry that misbehaves until it is mended", () => 
       0,
     ],
     [
+      "answers 403, since its quota is used up",
+      () =>
+        (registry.pushes.refuses = [403, "DENIED", "it will exceed the configured upper limit of 9 MiB."]),
+      told("RESOURCE_EXHAUSTED", "the quota at the registry is used up"),
+      0,
+    ],
+    [
+      "answers 401 in mid-push",
+      () => registry.spoilWhere(isUpload, { kind: "status", status: 401 }, forever),
+      told("UNAUTHENTICATED", "and no secret was given; name one in the class"),
+      0,
+    ],
+    [
       "storms 429 for an hour",
       () => registry.spoilWhere(() => true, tooMany("3600"), forever),
       told("UNAVAILABLE", "answered 429"),
