@@ -20,15 +20,20 @@ let registry: RegistryDouble;
 let folder: string;
 let plugin: Plugin;
 
-beforeEach(async () => {
-  registry = await openRegistryDouble();
-  folder = await mkdtemp(path.join(os.tmpdir(), "larder-restart-"));
+async function start(more: Readonly<Record<string, unknown>> = {}): Promise<void> {
   const settings = {
     registries: [{ match: registry.host, plainHttp: true }],
     pull: { rangeBytes: "4Mi", connections: 3 },
+    ...more,
   };
   const environment = { NODE_COMPILE_CACHE: path.join(folder, "compile") };
   plugin = await openPlugin({ folder, settings, environment });
+}
+
+beforeEach(async () => {
+  registry = await openRegistryDouble();
+  folder = await mkdtemp(path.join(os.tmpdir(), "larder-restart-"));
+  await start();
 });
 
 afterEach(async () => {
@@ -78,12 +83,8 @@ describe("a pull that is interrupted", () => {
     "a packed layer": (registry: RegistryDouble) => serveImage(registry, "big", [{ big: content }]),
   };
 
-  it.each(
-    (["SIGTERM", "SIGKILL"] as const).flatMap((signal) =>
-      (["a raw file", "a packed layer"] as const).map((shape) => ({ signal, shape })),
-    ),
-  )("by $signal goes on with $shape where it was, and fetches nothing twice", async ({ signal, shape }) => {
-    const reference = await shapes[shape](registry);
+  /** Asks for it until 12 MiB of its 20 are here, and no more come; where each request from `goOn()` on begins. */
+  async function interrupt(reference: string) {
     let isSlow = true;
     const start = (range: unknown) => Number(/^bytes=(\d+)-/.exec(String(range))?.[1] ?? 0);
     const asked: number[] = [];
@@ -101,8 +102,21 @@ describe("a pull that is interrupted", () => {
     }
     // The map is written a moment after the bytes it tells of: a kill in between costs that chunk once more.
     await until(async () => (await chunksTold()) === 3, "the map tells of twelve MiB");
-    isSlow = false;
-    asked.length = 0;
+    const goOn = () => {
+      isSlow = false;
+      asked.length = 0;
+    };
+    return { asked, goOn };
+  }
+
+  it.each(
+    (["SIGTERM", "SIGKILL"] as const).flatMap((signal) =>
+      (["a raw file", "a packed layer"] as const).map((shape) => ({ signal, shape })),
+    ),
+  )("by $signal goes on with $shape where it was, and fetches nothing twice", async ({ signal, shape }) => {
+    const reference = await shapes[shape](registry);
+    const { asked, goOn } = await interrupt(reference);
+    goOn();
     await restart[signal]();
     const again = await volume("big", reference);
     await again.publish();
@@ -112,6 +126,28 @@ describe("a pull that is interrupted", () => {
     expect(asked.filter((at) => at === 0).length).toBeLessThanOrEqual(shape === "a raw file" ? 0 : 1);
     await until(async () => (await inRoot("trash")).length === 0, "the trash is empty");
     expect([await inRoot("ingest"), await inRoot("partials")]).toEqual([[], []]);
+    await again.unpublish();
+  });
+
+  it("goes on where it was although room has to be made for the rest, for which another Tree goes", async () => {
+    const reference = serveFiles(registry, "big", { big: content });
+    const { asked, goOn } = await interrupt(reference);
+    await plugin.kill();
+    await start({ store: { high: "30Mi", low: "28Mi" } });
+    goOn();
+    const other = await volume("other", serveFiles(registry, "other", { other: randomBytes(15 * MiB) }));
+    await other.publish();
+    await other.unpublish();
+    expect([await inRoot("trees"), await inRoot("partials")]).toEqual([
+      [expect.anything()],
+      [expect.anything()],
+    ]);
+    asked.length = 0;
+    const again = await volume("big", reference);
+    await again.publish();
+    expect(await digestsIn(again.target)).toEqual(digestsOf({ big: content }));
+    expect(asked.toSorted((a, b) => a - b)[0]).toBe(12 * MiB);
+    expect(await inRoot("trees")).toHaveLength(1);
     await again.unpublish();
   });
 });

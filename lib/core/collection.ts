@@ -50,8 +50,8 @@ export type Collection = {
 
 /**
  * Nothing, while what is wanted fits under the high mark. Else, until it fits under the low one: abandoned downloads,
- * Layers that no Tree names, then Trees by when they were last used. `roots` are keys of Trees and ids of Layers
- * that stay, with all they are made of.
+ * Layers that no Tree names, then Trees by when they were last used. `roots` are keys of Trees, ids of Layers
+ * and of downloads that stay, with all they are made of.
  */
 export function planCollection(held: Held, roots: ReadonlySet<string>, budget: Budget): Collection {
   const store = new Tally(held, roots);
@@ -62,6 +62,7 @@ export function planCollection(held: Held, roots: ReadonlySet<string>, budget: B
   if (isOver(budget.highBytes)) {
     for (const partial of byAge(held.partials, ({ id }) => id)) {
       if (!isOver(budget.lowBytes)) break;
+      if (roots.has(partial.id)) continue;
       store.bytes -= partial.bytes;
       partials.push(partial.id);
     }

@@ -12,28 +12,19 @@ import type { Budget, Reservation } from "./budget.ts";
 import { type Claim, Claims } from "./claims.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import { download, keepsAfter } from "./download.ts";
-import type { Inventory } from "./inventory.ts";
 import type { StoredBlob } from "./layer.ts";
-import type { Layout } from "./layout.ts";
-import { Partial } from "./partial.ts";
+import type { Partial } from "./partial.ts";
+import { Partials, type PartialsDeps, type Place } from "./partials.ts";
 import { registryOf } from "./permission.ts";
 import type { Stamped } from "./place-file.ts";
 import type { Turns } from "./turns.ts";
 
-export type BlobsDeps = {
+export type BlobsDeps = PartialsDeps & {
   readonly reader: Reader;
   readonly unpacker: Unpacker;
-  readonly layout: Layout;
-  readonly inventory: Inventory;
   readonly budget: Budget;
   readonly turns: Turns;
-  readonly boot: string;
-  /** Aborted when the store closes: flights end there and leave their partials to be resumed. */
-  readonly closing: AbortSignal;
   readonly discard: (at: string) => Promise<void>;
-  /** Hears of all bytes that arrive. */
-  readonly onBytes: () => void;
-  readonly now: () => number;
 };
 
 /** On whose behalf blobs are fetched; `as` tells one asker's refusals from another's. */
@@ -64,10 +55,11 @@ export class Blobs {
   readonly #deps: BlobsDeps;
   readonly #claims: Claims<Arrived>;
   readonly #arriving = new Map<string, Partial>();
-  readonly #taken = new Set<string>();
+  readonly #partials: Partials;
 
   constructor(deps: BlobsDeps) {
     this.#deps = deps;
+    this.#partials = new Partials(deps);
     this.#claims = new Claims((arrived) => this.#clear(arrived));
   }
 
@@ -139,21 +131,32 @@ export class Blobs {
     using _turn = await this.#deps.turns.take();
     this.#deps.closing.throwIfAborted();
     const what = `the blob ${wanted.blob.digest} of ${access.host}/${access.repository}`;
-    const reservation = await this.#deps.budget.reserve(wanted.blob.size, what);
+    const place = this.#partials.take(access, wanted);
+    const reservation = await this.#reserve(place, wanted.blob.size, what);
     try {
-      return await this.#bring(access, wanted, { read, reservation });
+      return await this.#bring(access, wanted, { read, reservation, place });
     } catch (error) {
       reservation[Symbol.dispose]();
       throw toDiskFailure(error, what);
     }
   }
 
+  /** What rests of it is taken up before, so that it neither counts twice nor is collected for the room of its rest. */
+  async #reserve(place: Place, bytes: number, what: string): Promise<Reservation> {
+    try {
+      return await this.#deps.budget.reserve(bytes, what, place.resting?.bytes);
+    } catch (error) {
+      this.#partials.giveBack(place);
+      throw error;
+    }
+  }
+
   async #bring(
     access: Access,
     wanted: Wanted,
-    how: { readonly read: Reading; readonly reservation: Reservation },
+    how: { readonly read: Reading; readonly reservation: Reservation; readonly place: Place },
   ): Promise<Arrived> {
-    const partial = await this.#open(access, wanted);
+    const partial = await this.#partials.open(how.place, wanted);
     how.reservation.follow(() => partial.written);
     const key = `${registryOf(access)} ${wanted.blob.digest}`;
     this.#arriving.set(key, partial);
@@ -171,63 +174,20 @@ export class Blobs {
     } catch (error) {
       const isWrong = isFailure(error, "corrupt");
       const isMisled = isWrong && partial.sources.some(({ kind }) => kind === "mirror");
-      await this.#end(partial, keepsAfter(error));
+      await this.#partials.end(partial, keepsAfter(error));
+      const again = () => ({ ...how, place: this.#partials.take(access, wanted) });
       // The disk may have lost what was there before: nothing of it is left now.
-      if (isWrong && partial.isResumed) return await this.#bring(access, wanted, how);
+      if (isWrong && partial.isResumed) return await this.#bring(access, wanted, again());
       if (!isMisled || wanted.upstreamOnly === true) throw error;
-      return await this.#bring(access, { ...wanted, upstreamOnly: true }, how);
+      return await this.#bring(access, { ...wanted, upstreamOnly: true }, again());
     } finally {
       this.#arriving.delete(key);
-    }
-  }
-
-  async #open(access: Access, { blob, use, hashes = false }: Wanted): Promise<Partial> {
-    const { layout, inventory, boot, onBytes: onWrite } = this.#deps;
-    const registry = registryOf(access);
-    // What landed before may still be read in its place while it becomes a Layer, and what rested be on its way out.
-    const isTaken = (at: string) => this.#taken.has(at) || inventory.isLeaving(path.basename(at));
-    let directory = layout.partial(registry, blob.digest, use);
-    for (let again = 1; isTaken(directory); again++) {
-      directory = layout.partial(registry, blob.digest, `${use} ${again}`);
-    }
-    this.#taken.add(directory);
-    inventory.takePartial(path.basename(directory));
-    try {
-      return await Partial.open({ directory, boot }, blob, { onWrite, hashes });
-    } catch (error) {
-      this.#taken.delete(directory);
-      throw error;
     }
   }
 
   async #clear({ partial, reservation, unpacked, used }: Arrived): Promise<void> {
     using _room = reservation;
     if (unpacked !== undefined) await this.#deps.discard(unpacked.directory);
-    await this.#end(partial, !used);
-  }
-
-  async #end(partial: Partial, keep: boolean): Promise<void> {
-    try {
-      const bytes = keep ? await this.#suspend(partial) : 0;
-      if (bytes === 0) await partial.remove();
-      else this.#rest(partial, bytes);
-    } finally {
-      this.#taken.delete(partial.directory);
-    }
-  }
-
-  /** How much is kept; a disk that takes not even the map keeps nothing. */
-  async #suspend(partial: Partial): Promise<number> {
-    try {
-      return await partial.suspend({ sync: this.#deps.closing.aborted });
-    } catch (error) {
-      if (isFailure(toDiskFailure(error, "a partial download"))) return 0;
-      throw error;
-    }
-  }
-
-  #rest(partial: Partial, bytes: number): void {
-    const { inventory, now } = this.#deps;
-    inventory.putPartial(path.basename(partial.directory), { bytes, sinceMs: now() });
+    await this.#partials.end(partial, !used);
   }
 }

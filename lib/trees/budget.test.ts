@@ -343,6 +343,66 @@ describe("a partial where room is needed", () => {
     expect(await kit.list("partials")).toEqual([]);
   });
 
+  it("of the pull that wants the room never goes for it: a Tree does, and only what is missing is sent", async () => {
+    const cut = await rest();
+    const other = request("a", 13 * MiB);
+    (await trees.lease(other, never))[Symbol.dispose]();
+    expect(trees.figures()).toMatchObject({ partials: 1, trees: 1 });
+    using landed = await trees.lease(cut, never);
+    expect(await contentOf(landed)).toEqual({ p: bytesOf("p", 12 * MiB) });
+    expect(sentOf("p", 12 * MiB)).toBe(13 * MiB);
+    expect(trees.figures()).toMatchObject({ partials: 0, trees: 1, reservedBytes: 0 });
+    for (const directory of ["partials", "trash"]) expect(await kit.list(directory)).toEqual([]);
+  });
+
+  it("of the pull that wants the room leaves the Trees where its rest fits beside them", async () => {
+    const cut = await rest();
+    const other = request("a", 9 * MiB);
+    (await trees.lease(other, never))[Symbol.dispose]();
+    (await trees.lease(cut, never))[Symbol.dispose]();
+    expect(sentOf("p", 12 * MiB)).toBe(13 * MiB);
+    expect(await isHere(other)).toBe(true);
+  });
+
+  it("of the pull that wants the room fits on a disk that has room for its rest alone", async () => {
+    const cut = await rest();
+    kit.room = { ...kit.room, bytesFree: 4 * MiB };
+    (await trees.lease(cut, never))[Symbol.dispose]();
+    expect(sentOf("p", 12 * MiB)).toBe(13 * MiB);
+  });
+
+  it("of a pull that waits for its turn stays, whoever makes room", async () => {
+    kit.settings = { ...kit.settings, concurrency: 1 };
+    trees = await kit.start();
+    await rest();
+    const files = { q: bytesOf("q", 4 * MiB), p: bytesOf("p", 12 * MiB) };
+    const [held, reached] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    kit.registry.gate = async (digest) => {
+      if (digest !== digestOf(files.q)) return;
+      reached.resolve();
+      await held.promise;
+    };
+    const leased = trees.lease(requestFor(`r.example/a@${addFiles(repository, files)}`), never);
+    await reached.promise;
+    await trees.collect(0);
+    const figures = trees.figures();
+    held.resolve();
+    expect(figures).toMatchObject({ partials: 1, reservedBytes: 4 * MiB });
+    using landed = await leased;
+    expect(await contentOf(landed)).toEqual(files);
+    expect(sentOf("p", 12 * MiB)).toBe(13 * MiB);
+  });
+
+  it("whose rest has no room in the end stays as it was, for the next to go on with or to take", async () => {
+    const cut = await rest();
+    using _held = await trees.lease(request("a", 13 * MiB), never);
+    await expect(trees.lease(cut, never)).rejects.toEqual(failing("full"));
+    expect(trees.figures()).toMatchObject({ partials: 1, reservedBytes: 0 });
+    expect(trees.figures().usedBytes).toBeGreaterThan(21 * MiB);
+    (await trees.lease(request("c", 6 * MiB), never))[Symbol.dispose]();
+    expect(trees.figures()).toMatchObject({ partials: 0, trees: 2 });
+  });
+
   it("that is on its way out is not taken up: who wants it then begins anew, and has it whole", async () => {
     const cut = await rest();
     const [leaving, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];

@@ -54,9 +54,20 @@ export class Budget {
     return this.#reservedBytes - this.#onDiskBytes();
   }
 
-  /** Reserves room for `what`, collecting first where there is none. Failure: full, with the sizes. */
-  async reserve(bytes: number, what: string): Promise<Reservation> {
+  /**
+   * Reserves room for `what`, collecting first where there is none; `here` of it are on the disk already, and no
+   * longer among what is used. Failure: full, with the sizes.
+   */
+  async reserve(bytes: number, what: string, here = 0): Promise<Reservation> {
     let reserved = 0;
+    const spent = { grown: 0, used: 0, arrived: () => here };
+    const onDisk = () => Math.min(reserved, spent.arrived() + spent.used);
+    this.#onDisk.add(onDisk);
+    const giveBack = () => {
+      this.#onDisk.delete(onDisk);
+      this.#reservedBytes -= reserved;
+      reserved = 0;
+    };
     const take = async (more: number) => {
       // Counted before it is checked, so that of two who ask at once only one gets the last room.
       reserved += more;
@@ -69,10 +80,12 @@ export class Budget {
         throw error;
       }
     };
-    await take(bytes);
-    const spent = { grown: 0, used: 0, arrived: () => 0 };
-    const onDisk = () => Math.min(reserved, spent.arrived() + spent.used);
-    this.#onDisk.add(onDisk);
+    try {
+      await take(bytes);
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
     return {
       grow: async (more) => {
         spent.used = spent.grown;
@@ -80,11 +93,7 @@ export class Budget {
         spent.grown += more;
       },
       follow: (arrived) => Object.assign(spent, { grown: 0, used: 0, arrived }),
-      [Symbol.dispose]: () => {
-        this.#onDisk.delete(onDisk);
-        this.#reservedBytes -= reserved;
-        reserved = 0;
-      },
+      [Symbol.dispose]: giveBack,
     };
   }
 

@@ -1,5 +1,4 @@
 // Makes room: what rests half done goes first, then what no Tree needs, then the Trees unused for longest.
-import path from "node:path";
 import { type Collection, type Held, planCollection } from "../core/collection.ts";
 import type { Digest } from "../core/digest.ts";
 import type { Files } from "../host/files.ts";
@@ -100,9 +99,9 @@ export class Collector {
 
   async #removePartial(name: string): Promise<void> {
     const { inventory, layout, trash, onStep } = this.#deps;
-    if (!inventory.partials.has(name)) return;
+    if (!inventory.partials.has(name) || inventory.isRoot(name)) return;
     using _leaving = inventory.leavePartial(name);
-    await trash.take(path.join(layout.partials, name));
+    await trash.take(layout.partial(name));
     await onStep("partial removed");
   }
 }

@@ -4,8 +4,8 @@ import type { Digest } from "../core/digest.ts";
 import { bytesOfLayer, type Layer } from "./layer.ts";
 import type { Tree } from "./tree.ts";
 
-/** Keys of Trees and ids of Layers alike: both are digests of what they name. */
-export type Root = Digest;
+/** Keys of Trees, ids of Layers and names of partials alike: all are hashes of what they name. */
+export type Root = string;
 
 export type RestingPartial = { readonly bytes: number; readonly sinceMs: number };
 
@@ -112,10 +112,12 @@ export class Inventory {
     this.#usedBytes += partial.bytes;
   }
 
-  /** It is being written again, or gone. */
-  takePartial(name: string): void {
-    this.#usedBytes -= this.#partials.get(name)?.bytes ?? 0;
+  /** It is being written again, or gone; what rested of it. */
+  takePartial(name: string): RestingPartial | undefined {
+    const resting = this.#partials.get(name);
+    this.#usedBytes -= resting?.bytes ?? 0;
     this.#partials.delete(name);
+    return resting;
   }
 
   /** It is on its way out, and of no use to anybody, until disposed of. */

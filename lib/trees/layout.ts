@@ -8,6 +8,15 @@ function nameOf(...words: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(words)).digest("hex");
 }
 
+/**
+ * By registry too: bytes that one registry sent never count as another's, nor a mirror's as `proof`.
+ * The `again`th of that name, where others are taken: each has one writer.
+ */
+export function partialName(blob: { registry: string; digest: Digest; isProof: boolean }, again = 1): string {
+  const { registry, digest, isProof } = blob;
+  return nameOf(registry, digest, isProof ? "proof" : "", String(again));
+}
+
 export class Layout {
   readonly layers: string;
   readonly trees: string;
@@ -53,8 +62,7 @@ export class Layout {
     return path.join(this.tags, `${nameOf(registry, repository, tag)}.json`);
   }
 
-  /** By registry too: bytes that one registry sent never count as another's. And by use: each has one writer. */
-  partial(registry: string, digest: Digest, use: string): string {
-    return path.join(this.partials, nameOf(registry, digest, use));
+  partial(name: string): string {
+    return path.join(this.partials, name);
   }
 }

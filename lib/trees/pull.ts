@@ -14,7 +14,7 @@ import { toDiskFailure } from "./disk-failure.ts";
 import type { Ingest } from "./ingest.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Layer, StoredBlob } from "./layer.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, partialName } from "./layout.ts";
 import { registryOf } from "./permission.ts";
 import type { ProgressMeter } from "./pull-progress.ts";
 import { formatTree, type Tree } from "./tree.ts";
@@ -98,13 +98,10 @@ async function bringLayers(
 ): Promise<void> {
   const registry = registryOf(asker.access);
   const missing = plan.layers.filter(({ id }) => !deps.ingest.has(id, registry));
-  const blobs = missing.flatMap(blobsOf);
-  told.meter.expect(blobs);
-  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
-  await deps.budget.ensure(
-    [...sizes.values()].reduce((sum, size) => sum + size, 0),
-    told.name,
-  );
+  told.meter.expect(missing.flatMap(blobsOf));
+  const partials = partialsOf(deps, registry, missing);
+  using _kept = deps.inventory.pin([...partials.keys()]);
+  await deps.budget.ensure(missingBytes(deps, partials), told.name);
   await deps.onStep("room found");
   const made: Array<Promise<void>> = [];
   for (const [index, layer] of plan.layers.entries()) {
@@ -118,6 +115,28 @@ async function bringLayers(
     made.push(deps.ingest.ensure(asker, layer, below).then(() => told.meter.finish(blobsOf(layer))));
   }
   await Promise.all(made);
+}
+
+/** The partials in which the blobs of these Layers will come, by name, with the blobs' sizes. */
+function partialsOf(
+  { inventory }: PullDeps,
+  registry: string,
+  layers: readonly LayerPlan[],
+): ReadonlyMap<string, number> {
+  const named = layers.flatMap((layer) => {
+    // One that is here, from another registry, is sent again as a proof.
+    const isProof = inventory.layers.has(layer.id);
+    return blobsOf(layer).map(
+      ({ digest, size }) => [partialName({ registry, digest, isProof }), size] as const,
+    );
+  });
+  return new Map(named);
+}
+
+/** Without what rests of them. */
+function missingBytes({ inventory }: PullDeps, partials: ReadonlyMap<string, number>): number {
+  const missing = [...partials].map(([name, size]) => size - (inventory.partials.get(name)?.bytes ?? 0));
+  return missing.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
 }
 
 function blobsOf(layer: LayerPlan): readonly StoredBlob[] {

@@ -64,7 +64,7 @@ async function scanTrees({ files, layout, inventory, trash }: ScanDeps): Promise
 async function scanPartials({ files, layout, inventory, trash }: ScanDeps): Promise<void> {
   const boot = files.bootId();
   await eachOf(await files.list(layout.partials), async ({ name }) => {
-    const directory = path.join(layout.partials, name);
+    const directory = layout.partial(name);
     const map = await readPartial({ directory, boot });
     if (map === undefined) return await trash.take(directory);
     const sinceMs = await files.readTouched(path.join(directory, "map"));
