@@ -41,11 +41,16 @@ function every(log: Log) {
   };
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** What programs that we start may know of our environment: where things are, and how to get out. */
-function environmentForPrograms(): Readonly<Record<string, string>> {
+function environmentForPrograms(environment: Environment): Readonly<Record<string, string>> {
   const names = ["PATH", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
   return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+    names.flatMap((name) => {
+      const value = environment[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
   );
 }
 
@@ -70,12 +75,13 @@ export async function openOutside(
   settings: NodeSettings,
   log: Log,
   blocking: BlockingThreads,
+  environment: Environment,
 ): Promise<Ports> {
   const metrics = new PrometheusMetrics();
   const processes = openProcesses();
   const mounts = new LinuxMounts(blocking);
   const pooling = { loops: new LinuxLoopDevices(), quotas: linuxQuotas, processes };
-  const env = environmentForPrograms();
+  const env = environmentForPrograms(environment);
   const keyring = openKeyring(
     {
       processes,

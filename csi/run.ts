@@ -17,7 +17,7 @@ export async function runPlugin(
   const settings = parseNode(text, env);
   const log = openLog({ level: settings.logLevel, now: Date.now, write: standardErrorLines() });
   const blocking = new BlockingThreads({ patienceMs: 20 });
-  const outside = wrap(await openOutside(settings, log, blocking));
+  const outside = wrap(await openOutside(settings, log, blocking, env));
   const plugin = await startPlugin(settings, outside);
   const stopping = Promise.withResolvers<NodeJS.Signals>();
   // Not once(): execa ends the process at a signal, while a program runs, where nobody listens besides.
