@@ -1,6 +1,7 @@
 // The worker threads of the unpacker: started when there is something to do, ended when there is nothing for a while.
-import { Worker } from "node:worker_threads";
 import { Failure } from "../core/failure.ts";
+import { errorCode } from "../host/errno.ts";
+import { HostThread } from "../host/host-thread.ts";
 import type { Unpacked } from "./unpacker.ts";
 import type { FromWorker, ToWorker } from "./worker-messages.ts";
 
@@ -15,24 +16,19 @@ const HEAP_MB = 128;
 
 /** One thread and the jobs on it. */
 export class WorkerThread {
-  readonly #worker: Worker;
+  readonly #worker: HostThread<FromWorker>;
   readonly #waiters = new Map<number, Waiter>();
 
   /** `gone` is told once, when the thread has ended for whatever cause. */
   constructor(gone: (thread: WorkerThread) => void) {
-    this.#worker = new Worker(new URL("./unpack.worker.ts", import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
-    });
-    let cause: NodeJS.ErrnoException | undefined;
-    this.#worker.on("message", (message: FromWorker) => this.#hear(message));
-    this.#worker.on("error", (error) => {
-      cause = error as NodeJS.ErrnoException;
-    });
-    this.#worker.on("exit", () => {
+    const options = { resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } };
+    const onEnd = (cause: unknown) => {
       gone(this);
       for (const { settle } of this.#waiters.values()) settle(toFailure(cause));
       this.#waiters.clear();
-    });
+    };
+    const script = new URL("./unpack.worker.ts", import.meta.url);
+    this.#worker = new HostThread(script, options, { onTold: (message) => this.#hear(message), onEnd });
     // An idle thread is no reason for the process to stay.
     this.#worker.unref();
   }
@@ -56,7 +52,7 @@ export class WorkerThread {
   }
 
   #say(message: ToWorker): void {
-    this.#worker.postMessage(message);
+    this.#worker.say(message);
   }
 
   #hear(message: FromWorker): void {
@@ -76,8 +72,8 @@ export class WorkerThread {
   }
 }
 
-function toFailure(cause: NodeJS.ErrnoException | undefined): Error {
-  if (cause?.code === "ERR_WORKER_OUT_OF_MEMORY")
+function toFailure(cause: unknown): Error {
+  if (errorCode(cause) === "ERR_WORKER_OUT_OF_MEMORY")
     return new Failure("unsupported", "it needs more memory to unpack than a layer may have; split it", {
       cause,
     });

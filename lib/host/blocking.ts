@@ -1,7 +1,7 @@
 // System calls that may wait for a disk, each in a thread where its waiting holds up nobody else.
-import { Worker } from "node:worker_threads";
 import { Failure } from "../core/failure.ts";
 import { threadFailure } from "./errno.ts";
+import { HostThread } from "./host-thread.ts";
 import type { OverlayRequest } from "./mounts.ts";
 
 export type BlockingCall =
@@ -26,7 +26,7 @@ const closed: BlockingAnswer = { error: { message: "the threads for system calls
 
 type Waiting = { readonly call: BlockingCall; readonly settle: (answer: BlockingAnswer | Failure) => void };
 type Thread = {
-  readonly worker: Worker;
+  readonly worker: HostThread<BlockingAnswer>;
   state: "starting" | "idle" | "prompt" | "slow";
   job?: Waiting | undefined;
 };
@@ -89,7 +89,7 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
     thread.job = job;
     thread.state = "prompt";
     thread.worker.ref();
-    thread.worker.postMessage(job.call);
+    thread.worker.say(job.call);
     const patience = setTimeout(() => {
       if (thread.job !== job) return;
       thread.state = "slow";
@@ -99,18 +99,19 @@ export class BlockingThreads implements Blocking, AsyncDisposable {
   }
 
   #start(): void {
-    const worker = new Worker(new URL("./blocking.worker.ts", import.meta.url), {
+    const options = {
       execArgv: [],
       // The calls open descriptors that Node does not know of.
       trackUnmanagedFds: false,
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+    };
+    const worker = new HostThread<BlockingAnswer>(new URL("./blocking.worker.ts", import.meta.url), options, {
+      // Its first message only says that it is ready.
+      onTold: (answer) => this.#finish(thread, answer),
+      onEnd: (cause) => this.#lose(thread, cause),
     });
     const thread: Thread = { worker, state: "starting" };
     this.#threads.add(thread);
-    // Its first message only says that it is ready.
-    worker.on("message", (answer: BlockingAnswer) => this.#finish(thread, answer));
-    worker.on("error", (error) => this.#lose(thread, error));
-    worker.on("exit", () => this.#lose(thread));
   }
 
   #finish(thread: Thread, answer: BlockingAnswer): void {

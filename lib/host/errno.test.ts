@@ -20,6 +20,7 @@ describe("failureOf()", () => {
     ["EMFILE", "unavailable"],
     ["ENFILE", "unavailable"],
     ["ENOMEM", "unavailable"],
+    ["EAGAIN", "unavailable"],
     ["EIO", "unavailable"],
     ["EROFS", "unavailable"],
     ["EACCES", "unavailable"],
@@ -46,6 +47,7 @@ describe("threadFailure()", () => {
   it.each([
     ["one that found no descriptors", "Worker initialization failure: EMFILE", "no file descriptors left"],
     ["one that found no memory", "Worker initialization failure: ENOMEM", "no memory left"],
+    ["one that the system has no room for", "EAGAIN", "may have no more threads"],
     ["one that ended otherwise", "Worker terminated due to reaching memory limit", "the next attempt"],
   ])("tells of %s that it is tried again, and why", (_, message, words) => {
     const cause = Object.assign(new Error(message), { code: "ERR_WORKER_INIT_FAILED" });

@@ -17,6 +17,7 @@ const meanings = new Map<string, readonly [reason: Reason, why: string]>(
     EMFILE: ["unavailable", "the plugin has no file descriptors left; raise its limit on open files"],
     ENFILE: ["unavailable", "the node has no file descriptors left; raise fs.file-max"],
     ENOMEM: ["unavailable", "the node has no memory left for it"],
+    EAGAIN: ["unavailable", "the plugin may have no more threads; raise the limit on its pod's processes"],
     EIO: ["unavailable", "the disk failed to read or write; look at the node's kernel log"],
     EROFS: ["unavailable", "the file system is read-only"],
     EACCES: ["unavailable", "the plugin may not; run it as root, in a privileged container"],

@@ -18,7 +18,7 @@ afterEach(async () => await open.disposeAsync());
 
 const LONG = { timeout: 60_000, interval: 5 };
 
-type More = { threads?: number; idleMs?: number; mayStay?: (result: number) => boolean };
+type More = { script?: URL; threads?: number; idleMs?: number; mayStay?: (result: number) => boolean };
 const start = (more: More = {}) =>
   open.use(
     new JobThreads<Job, number, number>({
@@ -46,6 +46,15 @@ describe("JobThreads", () => {
     await pause(0);
     raise(shared);
     expect(await waiting).toBeGreaterThan(0);
+  });
+
+  it("run() tells of a thread that cannot be started as of one that ended, and goes on", async () => {
+    const threads = start({ script: new URL("https://nowhere.example/job.worker.ts") });
+    for (const _ of [1, 2]) {
+      const refused = threads.run({ kind: "who" });
+      await expect(refused).rejects.toMatchObject({ reason: "unavailable", cause: expect.any(Error) });
+    }
+    expect(threads.threads).toBe(0);
   });
 
   it("run() takes as many at once as it has threads, and the same threads again", async () => {

@@ -1,6 +1,6 @@
 // Runs jobs in worker threads, one in each at a time, so that whatever a job waits for holds up nobody else.
-import { Worker } from "node:worker_threads";
 import { Failure } from "../core/failure.ts";
+import { HostThread } from "./host-thread.ts";
 import type { FromJob, JobAnswer } from "./job-thread.ts";
 
 export type JobThreadsOptions<Result = unknown> = {
@@ -124,7 +124,7 @@ export class JobThreads<Job, Result, Progress = never> implements AsyncDisposabl
 }
 
 class JobThread {
-  readonly #worker: Worker;
+  readonly #thread: HostThread<FromJob>;
   readonly #ended: JobThreadsOptions["ended"];
   readonly #gone = Promise.withResolvers<void>();
   #job:
@@ -136,16 +136,14 @@ class JobThread {
 
   constructor({ script, heapMb, ended }: Omit<JobThreadsOptions, "mayStay">) {
     this.#ended = ended;
-    this.#worker = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb: heapMb } });
-    this.#worker.on("message", (message: FromJob) => this.#hear(message));
-    this.#worker.on("error", (error) => {
-      this.#cause = error;
-    });
-    this.#worker.on("exit", () => {
+    const options = { resourceLimits: { maxOldGenerationSizeMb: heapMb } };
+    const onEnd = (cause: unknown) => {
+      this.#cause = cause;
       this.isEnding = true;
-      this.#job?.settle(this.#ended(this.#cause));
+      this.#job?.settle(this.#ended(cause));
       this.#gone.resolve();
-    });
+    };
+    this.#thread = new HostThread(script, options, { onTold: (message) => this.#hear(message), onEnd });
   }
 
   async run(job: unknown, tell: (told: unknown) => void): Promise<JobAnswer> {
@@ -159,21 +157,21 @@ class JobThread {
     this.#job = { settle, tell };
     // It may have ended while it rested.
     if (this.isEnding) settle(this.#ended(this.#cause));
-    this.#worker.ref();
-    this.#worker.postMessage(job);
+    this.#thread.ref();
+    this.#thread.say(job);
     return await promise;
   }
 
   restFor(ms: number, done: () => void): void {
     // An idle thread is no reason for the process to stay.
-    this.#worker.unref();
+    this.#thread.unref();
     this.#idle = setTimeout(done, ms).unref();
   }
 
   /** Resolves when it holds nothing any more. */
   async end(): Promise<void> {
     clearTimeout(this.#idle);
-    if (!this.isEnding) void this.#worker.terminate();
+    if (!this.isEnding) void this.#thread.terminate();
     this.isEnding = true;
     await this.#gone.promise;
   }

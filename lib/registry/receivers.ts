@@ -1,5 +1,5 @@
 // Threads that receive blobs: each writes what arrives from its own hands, hashed on the way where that is wanted.
-import { Worker } from "node:worker_threads";
+import { HostThread } from "../host/host-thread.ts";
 import { Fault, TRIES } from "./fault.ts";
 import { Received } from "./received.ts";
 import type { FromReceiver, ToReceiver } from "./receiver-messages.ts";
@@ -64,7 +64,7 @@ export class Receivers implements Sender<Received> {
 }
 
 class Thread {
-  readonly #worker: Worker;
+  readonly #worker: HostThread<FromReceiver>;
   readonly #gone: (thread: Thread) => void;
   readonly #idleMs: number;
   readonly #answers = new Map<number, Received>();
@@ -75,14 +75,14 @@ class Thread {
   constructor({ timeouts, idleMs }: ReceiverOptions, gone: (thread: Thread) => void) {
     this.#idleMs = idleMs ?? IDLE_MS;
     this.#gone = gone;
-    this.#worker = new Worker(new URL("./receive.worker.ts", import.meta.url), {
+    const options = {
       workerData: timeouts ?? {},
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
+    };
+    this.#worker = new HostThread(new URL("./receive.worker.ts", import.meta.url), options, {
+      onTold: (message) => this.#hear(message),
+      onEnd: (cause) => this.#lose(cause),
     });
-    let cause: unknown;
-    this.#worker.on("message", (message: FromReceiver) => this.#hear(message));
-    this.#worker.on("error", (error) => (cause = error));
-    this.#worker.on("exit", () => this.#lose(cause));
     // An idle thread is no reason for the process to stay.
     this.#worker.unref();
   }
@@ -94,7 +94,7 @@ class Thread {
   async send({ url, ...rest }: Outgoing, signal: AbortSignal): Promise<Received> {
     const id = ++this.#last;
     const say = (message: ToReceiver) => {
-      if (this.#answers.has(message.id)) this.#worker.postMessage(message);
+      if (this.#answers.has(message.id)) this.#worker.say(message);
     };
     const received = new Received(id, say);
     clearTimeout(this.#idle);
