@@ -303,6 +303,19 @@ describe("packDelta() of a plain directory", () => {
   });
 });
 
+describe("packDelta() of a plain directory that was emptied and filled with other names", () => {
+  it("hides all that was there name by name, since overlays hear of no other way at a layer's root", async () => {
+    const below = await filled();
+    const copy = scratch.directory();
+    fs.writeFileSync(path.join(copy, "other"), "other");
+    fs.chmodSync(copy, 0o755);
+    const packed = await new Claim(scratch, below).pack({ upper: copy, kind: "plain" });
+    const layers = await new Claim(scratch, below).bring(packed);
+    expect(shownBy(scratch, layers, "content")).toEqual(shownBy(scratch, [copy], "content"));
+    expect(listed(packed.parts[0]?.path ?? "")).not.toContain(".wh..wh..opq");
+  });
+});
+
 describe("packDelta() of devices in a plain directory", () => {
   const nodes = (at: string) =>
     execFileSync("find", [".", "-type", "c", "-o", "-type", "b"], { cwd: at, encoding: "utf8" })

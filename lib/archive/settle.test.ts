@@ -7,6 +7,7 @@ import { Directory } from "../host/directory.ts";
 import { listXattrs } from "../host/xattrs.ts";
 import { assembleLayers, cloneTree } from "./clone-tree.ts";
 import { settleLayer } from "./settle.ts";
+import { shownBy } from "./testing/claim.ts";
 import { Scratch, treeOf } from "./testing/scratch.ts";
 import type { Unpacked } from "./unpacker.ts";
 
@@ -115,6 +116,14 @@ describe("settleLayer() and marks", () => {
     expect(treeOf(at)).toEqual({ d: "directory 755", "d/gone": "character 600", o: "directory 755" });
     expect(xattrsOf(at, "o")).toEqual(["trusted.overlay.opaque"]);
     expect(facts(at, "d")[3]).toBe(5000);
+  });
+
+  it("hides name by name what an opaque root hides, in which overlays look for no marker", async () => {
+    const below = [file("gone", "1"), directory("d/"), file("d/gone", "2"), file("again", "3")];
+    const above = [file(".wh..wh..opq", ""), directory("d/"), file("d/new", "4"), file("again", "5")];
+    const layers = (await stack(below, above)).map(({ at }) => at);
+    expect(Object.keys(shownBy(scratch, layers, "content"))).toEqual(["", "again", "d", "d/new"]);
+    expect(xattrsOf(layers[0] ?? "", ".")).toEqual([]);
   });
 
   it("drops a whiteout of what is hidden already", async () => {

@@ -10,6 +10,7 @@ import { copyEntry } from "./copy-entry.ts";
 import { showName } from "./entry-name.ts";
 import { toEntryFailure } from "./errno.ts";
 import { type Found, lookUp } from "./look-up.ts";
+import { MergedDescent } from "./merged-descent.ts";
 import { isWhiteout, OPAQUE_XATTR, OPAQUE_YES } from "./overlay-marks.ts";
 import type { Unsettled } from "./unpacker.ts";
 
@@ -31,6 +32,7 @@ export async function settleLayer(
     await settling.step(path, () => settling.link(path, target));
   for (const path of unsettled.whiteouts) await settling.step(path, () => settling.hide(path));
   for (const path of unsettled.opaques) await settling.step(path, () => settling.cover(path));
+  if (unsettled.opaques.includes("")) await settling.step("", () => settling.coverRoot(below));
   // Last, since what happens in a directory changes its times.
   for (const path of unsettled.implied) await settling.step(path, () => settling.describe(path));
 }
@@ -93,6 +95,20 @@ class Settling implements Disposable {
     if (directory === undefined) return;
     if (this.#isBeneath(path, "directory")) writeXattr({ directory, name: "." }, OPAQUE_XATTR, OPAQUE_YES);
     else removeXattr({ directory, name: "." }, OPAQUE_XATTR);
+  }
+
+  /** Overlays look for no such marker in the root of a layer: what is beneath is hidden there name by name. */
+  coverRoot(below: readonly string[]): void {
+    const directory = this.#layer;
+    const { mtime } = directory.ownStatus();
+    using beneath = new MergedDescent(below);
+    for (const name of beneath.list()) {
+      const own = directory.find(name)?.type;
+      if (own === undefined) directory.makeNode(name, "character", { major: 0, minor: 0 });
+      else if (own === "directory" && beneath.find(name)?.status.type === own) markOpaque(directory, name);
+    }
+    removeXattr({ directory, name: "." }, OPAQUE_XATTR);
+    setFileTime(directory.fd, mtime);
   }
 
   describe(path: string): void {
@@ -163,6 +179,11 @@ class Settling implements Disposable {
     using parent = found.parent;
     return found.status.type === "directory" ? parent.enter(found.name) : undefined;
   }
+}
+
+function markOpaque(parent: Directory, name: Name): void {
+  using directory = parent.enter(name);
+  writeXattr({ directory, name: "." }, OPAQUE_XATTR, OPAQUE_YES);
 }
 
 type Own = Disposable & {

@@ -136,7 +136,7 @@ class UpperWalk implements Disposable {
     const opaque = !this.#isPlain && isOpaque(this.#upper.current);
     const isCovering = this.#isPlain || opaque || above?.isCovering === true;
     const own = this.#upper.current.list();
-    const missing = isCovering ? this.#missing(own) : [];
+    const missing = isCovering ? this.#missing(own, { isRoot: above === undefined }) : [];
     const hides = missing === "most" ? "all" : isCovering && this.#base.isHere ? "names" : "nothing";
     if (missing === "most") this.#replaced?.addInside(this.#base);
     if (missing === "most") this.#base.conceal();
@@ -146,13 +146,13 @@ class UpperWalk implements Disposable {
     return { kind: "inside", hides, isOpaque: opaque };
   }
 
-  /** What the base has and the directory does not; `most` where that is better said at once. */
-  #missing(own: readonly Name[]): readonly Name[] | "most" {
+  /** What the base has and the directory does not; `most` where that is better said at once, which overlays do not hear of a layer's root. */
+  #missing(own: readonly Name[], { isRoot }: { readonly isRoot: boolean }): readonly Name[] | "most" {
     const there = this.#base.list();
     const names = new Set(own);
     const missing = there.filter((name) => !names.has(name));
     const shared = there.length - missing.length;
-    return missing.length > WHITEOUTS_PER_NAME * shared ? "most" : missing;
+    return !isRoot && missing.length > WHITEOUTS_PER_NAME * shared ? "most" : missing;
   }
 
   #leave(): WalkStep {
