@@ -31,6 +31,7 @@ import type { UseDeps } from "../lib/volumes/use.ts";
 import type { VolumeTurns } from "../lib/volumes/volume-turns.ts";
 import { openWriteBack } from "../lib/volumes/write-back.ts";
 import type { ControllerJourneys } from "./controller.ts";
+import { labelOf } from "./label.ts";
 import type { Journeys } from "./node.ts";
 import type { Ports } from "./ports.ts";
 
@@ -126,7 +127,7 @@ async function requireOras({ lacking }: Ports, { volumeId }: ClaimRecord): Promi
 }
 
 /** What the administrator said, in the words of the journeys. */
-function toNode(settings: NodeSettings, { selinux }: Pick<Ports, "selinux">) {
+function toNode(settings: NodeSettings, ports: Pick<Ports, "selinux">) {
   const { root, node, driver, registries, mount, claims, layer, chain } = settings;
   return {
     root,
@@ -134,7 +135,7 @@ function toNode(settings: NodeSettings, { selinux }: Pick<Ports, "selinux">) {
     driver,
     registries,
     flags: mount,
-    ...(selinux.isOn ? { context: settings.selinux.context } : {}),
+    ...labelOf(settings, ports),
     pending: claims.pending,
     layerMax: layer.maxBytes,
     chainMax: chain.max,

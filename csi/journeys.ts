@@ -12,6 +12,7 @@ import { unpublish } from "../lib/volumes/unpublish.ts";
 import { openVolumeTurns } from "../lib/volumes/volume-turns.ts";
 import { type ClaimParts, openClaims } from "./claims.ts";
 import type { ControllerJourneys } from "./controller.ts";
+import { labelOf } from "./label.ts";
 import type { InlineJourneys, Journeys } from "./node.ts";
 
 /** What names the artifact of a volume that is no claim. */
@@ -40,7 +41,7 @@ export function openJourneys(settings: NodeSettings, parts: Parts): AllJourneys 
 
 function openInline(settings: NodeSettings, parts: ClaimParts & Pick<Parts, "records">): InlineJourneys {
   const { ports, records, limits, strays, discard, trees, turns, occupants } = parts;
-  const { files, mounts, keyring, clock, log, platform, selinux } = ports;
+  const { files, mounts, keyring, clock, log, platform } = ports;
   const deps: PublishDeps & StatsDeps = {
     files,
     mounts,
@@ -61,7 +62,7 @@ function openInline(settings: NodeSettings, parts: ClaimParts & Pick<Parts, "rec
     root: settings.root,
     registries: settings.registries,
     inline: settings.inline,
-    view: { ...settings.mount, ...(selinux.isOn ? { context: settings.selinux.context } : {}) },
+    view: { ...settings.mount, ...labelOf(settings, ports) },
   };
   return {
     publish: (request, call) => publish(deps, request, call),

@@ -28,7 +28,7 @@ function beginFrugally(): void {
   if (process.env["NODE_COMPILE_CACHE"] !== undefined || process.execve === undefined) return;
   const cache = path.join(process.env["LARDER_ROOT"] ?? "/var/lib/larder", "compile");
   const made = makeCache(cache);
-  const options = [...process.execArgv, "--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"];
+  const options = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"];
   const env = {
     ...process.env,
     NODE_COMPILE_CACHE: cache,

@@ -3,6 +3,7 @@ import path from "node:path";
 import type { NodeSettings } from "../lib/settings/node.ts";
 import { Trash } from "../lib/trees/trash.ts";
 import { type OpenedLimits, openLimits } from "../lib/volumes/open-limits.ts";
+import { labelOf } from "./label.ts";
 import type { Ports } from "./ports.ts";
 
 export type PlacedStore = OpenedLimits & {
@@ -33,9 +34,9 @@ async function openTrash(root: string, { files, log, remover }: PlacingPorts): P
   return new Trash({ files, directory, removeTree: remover.removeTree, onTrouble });
 }
 
-function label(root: string, settings: NodeSettings, { selinux, log }: PlacingPorts): void {
-  if (!selinux.isOn) return;
-  const { context } = settings.selinux;
-  selinux.labelDirectory(root, context);
-  log.info("Labelled the store for SELinux", { context });
+function label(root: string, settings: NodeSettings, ports: PlacingPorts): void {
+  const { context } = labelOf(settings, ports);
+  if (context === undefined) return;
+  ports.selinux.labelDirectory(root, context);
+  ports.log.info("Labelled the store for SELinux", { context });
 }
