@@ -3,6 +3,7 @@ import type { Log, LogLevel } from "../lib/host/log.ts";
 import type { Metrics } from "../lib/host/metrics.ts";
 import { describeRequest, scrub } from "./redact.ts";
 import { type Answer, codeSeen, isGranted } from "./status.ts";
+import { storyOf } from "./story.ts";
 
 export type ReportDeps = {
   readonly log: Log;
@@ -41,19 +42,10 @@ function levelOf({ isQuiet, answer }: FinishedCall): LogLevel {
   return answer.reason === "pending" || answer.reason === "busy" ? "info" : "warn";
 }
 
-/** What the caller was told, and what only the log may hold: stacks and causes. */
-function wordsOf({ request, answer, error }: FinishedCall): Record<string, string> {
+/** What the caller was told, and what only the log may hold: stacks and causes, each by itself, since long ones are cut. */
+function wordsOf({ request, answer, error }: FinishedCall): Record<string, string | readonly string[]> {
   if (isGranted(answer)) return {};
-  if (answer.reason === undefined) return { stack: scrub(storyOf(error), request) };
-  const told = { reason: answer.reason, why: answer.message };
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause === undefined ? told : { ...told, cause: scrub(storyOf(cause), request) };
-}
-
-/** An error's stack and those of its causes; not its other fields, where libraries keep whole requests. */
-function storyOf(error: unknown, depth = 0): string {
-  if (!(error instanceof Error)) return `thrown: ${String(error)}`;
-  const stack = error.stack ?? `${error.name}: ${error.message}`;
-  if (error.cause === undefined || depth >= 5) return stack;
-  return `${stack}\nCaused by ${storyOf(error.cause, depth + 1)}`;
+  const [stack = "", ...causes] = storyOf(error).map((told) => scrub(told, request));
+  const told = answer.reason === undefined ? { stack } : { reason: answer.reason, why: answer.message };
+  return causes.length === 0 ? told : { ...told, causes };
 }

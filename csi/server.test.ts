@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { Client, credentials } from "@grpc/grpc-js";
 import { describe, expect, it, vi } from "vitest";
 import { Failure, type Reason } from "../lib/core/failure.ts";
+import { openLog } from "../lib/host/log.ts";
 import type { Call, PublishRequest } from "../lib/volumes/requests.ts";
 import type { Journeys } from "./node.ts";
 import { loadService } from "./protocol.ts";
@@ -75,6 +76,34 @@ describe("openServer()", () => {
     expect(message).not.toContain("undefined");
     const line = door.lines.find(({ level }) => level === "error");
     expect(line?.fields["stack"]).toContain("TypeError: x of undefined");
+  });
+
+  it("logs of a bug whose call it was, and all that led to it, without the call's secrets", async () => {
+    const root = Object.assign(new Error("EUCLEAN: read, by hunter2"), { code: "EUCLEAN" });
+    const deep = new Error("x".repeat(8_000), { cause: root });
+    await using door = await openTestDoor(failing(new Error("outer", { cause: deep })));
+    await door.client.refusal(PUBLISH, publishRequest({ secrets: { password: "hunter2" } }));
+    const line = door.lines.find(({ level }) => level === "error");
+    const lines: string[] = [];
+    openLog({ level: "info", now: () => 0, write: (text) => lines.push(text) }).error("said", line?.fields);
+    const said = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
+    expect(said).toMatchObject({
+      method: "NodePublishVolume",
+      code: "INTERNAL",
+      volume_id: "csi-1",
+      target_path: publishRequest().target_path,
+      stack: expect.stringMatching(/^Error: outer\n +at /),
+      causes: [expect.stringMatching(/^Error: x+/), expect.stringMatching(/^Error: EUCLEAN: read.*\n +at /)],
+    });
+    expect(lines[0]).not.toContain("hunter2");
+  });
+
+  it("answers with the Failure after which something could not be let go of, and logs that too", async () => {
+    const failure = new Failure("busy", "Cannot now: ask again");
+    await using door = await openTestDoor(failing(new SuppressedError(new Error("stuck"), failure)));
+    const refusal = await door.client.refusal(PUBLISH, publishRequest());
+    expect(refusal).toEqual({ code: "ABORTED", message: "Cannot now: ask again" });
+    expect(JSON.stringify(door.lines.at(-1)?.fields["causes"])).toContain("Error: stuck");
   });
 
   it.each([new Error("rejected"), "a text", undefined, null, { code: 5, details: "forged" }])(
@@ -217,7 +246,10 @@ describe("openServer()", () => {
     const cause = new Error("HTTP 503", { cause: new Error("ECONNRESET") });
     await using door = await openTestDoor(failing(new Failure("unavailable", "Cannot pull", { cause })));
     expect((await door.client.refusal(PUBLISH, publishRequest())).message).toBe("Cannot pull");
-    expect(door.lines[0]?.fields["cause"]).toMatch(/HTTP 503[\s\S]*Caused by Error: ECONNRESET/);
+    expect(door.lines[0]?.fields["causes"]).toEqual([
+      expect.stringContaining("HTTP 503"),
+      expect.stringContaining("Error: ECONNRESET"),
+    ]);
   });
 
   it("ends with a cause that is its own cause", async () => {

@@ -1,6 +1,6 @@
 // What callers are answered: the only file that knows gRPC's codes.
 import { status } from "@grpc/grpc-js";
-import { isFailure, type Reason } from "../lib/core/failure.ts";
+import { type Failure, isFailure, type Reason } from "../lib/core/failure.ts";
 
 /**
  * The kubelet takes CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED and ABORTED for "may still be
@@ -57,8 +57,12 @@ export function codeSeen({ code, reason }: Answer, gone?: { readonly isLate: boo
   return reason === "pending" ? "PENDING" : status[code];
 }
 
-/** Node's own calls answer an aborted signal with an AbortError that holds the signal's reason. */
-function failureIn(error: unknown) {
+/**
+ * Node's own calls answer an aborted signal with an AbortError that holds the signal's reason; and where what was held
+ * cannot be let go of after a Failure, that is still what the caller is to hear.
+ */
+function failureIn(error: unknown): Failure | undefined {
+  if (error instanceof SuppressedError) return failureIn(error.suppressed);
   if (isFailure(error)) return error;
   const aborted = error instanceof Error && error.name === "AbortError";
   return aborted && isFailure(error.cause) ? error.cause : undefined;
