@@ -30,9 +30,13 @@ export async function finishVersion(
   if (found?.digest !== digest) return undefined;
   const manifest = parseManifest(found.bytes, found);
   if (manifest.kind === "index" || !(await isWhole(deps, access, manifest, watch))) return undefined;
-  const moved = key === undefined ? undefined : await moveKey(deps, { access, manifest: found, key }, watch);
+  const moved = await moveKey(
+    deps,
+    { access, manifest: found, ...(key === undefined ? {} : { key }) },
+    watch,
+  );
   await confirmTag(deps, { access, tag, digest }, watch);
-  return { kind: "pushed", digest, sentBytes: 0, key: moved ?? { state: "left" }, manifest };
+  return { kind: "pushed", digest, sentBytes: 0, ...moved, manifest };
 }
 
 /** Undefined too where the registry says nothing of a repository that it has not, or where what stands is spoilt. */

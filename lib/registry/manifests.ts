@@ -1,4 +1,4 @@
-// What one host says of a manifest: what a tag means, whether it has a digest, the bytes.
+// What one host says of a manifest: what a tag means, whether it has a digest, the bytes; and those of its config.
 import { type Digest, digestOf, parseDigest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Answer, type AskDeps, ask, refusalOf } from "./ask.ts";
@@ -8,7 +8,7 @@ import { networkFault } from "./network-faults.ts";
 import type { FetchedManifest, Resolved } from "./reader.ts";
 import type { Party } from "./tokens.ts";
 
-const MOST_MANIFEST_BYTES = 32 * 1024 * 1024;
+const MOST_BYTES = 32 * 1024 * 1024;
 
 const ACCEPT = [
   "application/vnd.oci.image.manifest.v1+json",
@@ -35,7 +35,7 @@ export async function resolveAt(
   const told = wellFormed(incoming.header("docker-content-digest") ?? digest ?? "");
   const size = Number(incoming.header("content-length") ?? Number.NaN);
   if (incoming.status === 200 && told !== undefined && Number.isSafeInteger(size)) {
-    if (digest !== undefined && told !== digest) throw otherDigest(answer.who, told);
+    if (digest !== undefined && told !== digest) throw otherDigest(answer.who, "manifest", told);
     return { digest: told, mediaType: mediaTypeOf(answer), size, source: sourceOf(party.endpoint) };
   }
   const { bytes, mediaType, source } = await fetchManifestAt(deps, { party, name, digest }, signal);
@@ -51,10 +51,24 @@ export async function fetchManifestAt(
   const { party, name, digest } = wanted;
   const answer = await askManifest(deps, { party, method: "GET", name }, signal);
   if (answer.incoming.status !== 200) throw await refusalOf(deps, party, answer);
-  const bytes = await bodyOf(answer);
+  const bytes = await bodyOf(answer, "manifest");
   const found = digestOf(bytes);
-  if (digest !== undefined && found !== digest) throw otherDigest(answer.who, found);
+  if (digest !== undefined && found !== digest) throw otherDigest(answer.who, "manifest", found);
   return { bytes, mediaType: mediaTypeOf(answer), source: sourceOf(party.endpoint) };
+}
+
+/** The config of that digest. */
+export async function fetchConfigAt(
+  deps: AskDeps,
+  { party, digest }: { readonly party: Party; readonly digest: Digest },
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const answer = await ask(deps, { party, method: "GET", path: `blobs/${digest}`, headers: {} }, signal);
+  if (answer.incoming.status !== 200) throw await refusalOf(deps, party, answer);
+  const bytes = await bodyOf(answer, "config");
+  const found = digestOf(bytes);
+  if (found !== digest) throw otherDigest(answer.who, "config", found);
+  return bytes;
 }
 
 /** Resolves when the host answered that it has this manifest. */
@@ -79,27 +93,29 @@ async function askManifest(
   return await ask(deps, { party, method, path: `manifests/${name}`, headers: { accept: ACCEPT } }, signal);
 }
 
-async function bodyOf({ incoming, who }: Answer): Promise<Buffer> {
+type Part = "manifest" | "config";
+
+async function bodyOf({ incoming, who }: Answer, part: Part): Promise<Buffer> {
   const tooLong = (words: string) =>
-    new Fault("invalid", `${who} sent a manifest of ${words}`, {
+    new Fault("invalid", `${who} sent a ${part} of ${words}`, {
       tries: TRIES.refusal,
       help: "32 MiB is the most that is read; push it in smaller parts",
     });
   const length = Number(incoming.header("content-length") ?? 0);
-  if (length > MOST_MANIFEST_BYTES) {
+  if (length > MOST_BYTES) {
     const fault = tooLong(`${(length / 1024 ** 2).toFixed(0)} MiB`);
     incoming.abort(fault);
     throw fault;
   }
-  const bytes = await incoming.bytes(MOST_MANIFEST_BYTES).catch((error: unknown) => {
+  const bytes = await incoming.bytes(MOST_BYTES).catch((error: unknown) => {
     throw networkFault(who, error) ?? error;
   });
   if (bytes === undefined) throw tooLong("more than 32 MiB");
   return bytes;
 }
 
-function otherDigest(who: string, found: Digest): Fault {
-  return new Fault("corrupt", `${who} sent a manifest of another digest, ${found}`, {
+function otherDigest(who: string, part: Part, found: Digest): Fault {
+  return new Fault("corrupt", `${who} sent a ${part} of another digest, ${found}`, {
     tries: TRIES.nonsense,
     help: MEND_THERE,
   });

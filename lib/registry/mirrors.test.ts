@@ -49,6 +49,16 @@ async function silentServer(): Promise<{ readonly origin: string; readonly conne
 }
 
 describe("mirrors", () => {
+  it("that send other bytes for a config are passed by", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const config = registry.blob("a config");
+    mirror.blob("another", config.digest);
+    const rig = rigFor([{ url: mirror.origin }]);
+    const bytes = await rig.reader.fetchConfig(accessTo(registry.host), config.digest, never);
+    expect(Buffer.from(bytes).toString()).toBe("a config");
+    expect(mirror.asked.length).toBeGreaterThan(0);
+  });
+
   it("turn tags into digests only where they may resolve", async () => {
     const [registry, puller, resolver] = [await double(), await double(), await double()];
     resolver.manifest("{}", { tags: ["v1"] });

@@ -255,6 +255,38 @@ describe("fetchManifest()", () => {
   });
 });
 
+describe("fetchConfig()", () => {
+  it("brings the bytes that have the digest", async () => {
+    const registry = await double();
+    const config = registry.blob("a config");
+    const bytes = await rig().reader.fetchConfig(accessTo(registry.host), config.digest, never);
+    expect(Buffer.from(bytes).toString()).toBe("a config");
+  });
+
+  it("is corrupt when they have another digest", async () => {
+    const registry = await double();
+    const { digest: claimed } = registry.blob("other", digestOf("a config"));
+    const failure = await failureOf(rig().reader.fetchConfig(accessTo(registry.host), claimed, never));
+    expect(failure).toMatchObject({ reason: "corrupt", message: expect.stringContaining(digestOf("other")) });
+  });
+
+  it("refuses 40 MiB", async () => {
+    const registry = await double();
+    const { digest: large } = registry.blob(Buffer.alloc(40 * 1024 ** 2, " "));
+    const failure = await failureOf(rig().reader.fetchConfig(accessTo(registry.host), large, never));
+    expect(failure).toMatchObject({
+      reason: "invalid",
+      message: expect.stringContaining("32 MiB is the most"),
+    });
+  });
+
+  it("is not-found where it is not", async () => {
+    const registry = await double();
+    const failure = await failureOf(rig().reader.fetchConfig(accessTo(registry.host), digestOf("no"), never));
+    expect(failure.reason).toBe("not-found");
+  });
+});
+
 describe("prove()", () => {
   it("resolves on the registry's own 200, and names the secret on its 401", async () => {
     const registry = await double({ auth: { kind: "basic", username: "ann", password: "s3cret-word" } });

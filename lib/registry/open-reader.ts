@@ -11,7 +11,7 @@ import { Fault, failureOf } from "./fault.ts";
 import { heldAt } from "./holdings.ts";
 import type { HostBook } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
-import { fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
+import { fetchConfigAt, fetchManifestAt, proveAt, resolveAt } from "./manifests.ts";
 import { MirrorHealth } from "./mirror-health.ts";
 import { type PersistDeps, persist } from "./persist.ts";
 import type { BlobSink, FetchedManifest, FetchedTag, Reader, Resolved, WantedBlob } from "./reader.ts";
@@ -30,6 +30,9 @@ export type ReaderOptions = PersistDeps & {
 
 /** Each needs about a core to itself; more than these the disk seldom takes. */
 const RECEIVERS = 2;
+
+/** Which hosts are asked: those that may, in their order, or the registry that is named alone. */
+type Who = "resolves" | "pulls" | "upstream";
 
 export function openReader(options: ReaderOptions): Reader & Upstream {
   return new HttpReader(options);
@@ -61,24 +64,17 @@ class HttpReader implements Reader, Upstream {
   }
 
   async resolve(access: Access, reference: Reference, signal: AbortSignal): Promise<Resolved> {
-    const { order } = await this.#options.hosts.hostsFor(access);
-    const able = order.filter(({ resolves }) => resolves);
-    const wanted = {
-      ...(reference.tag === undefined ? {} : { tag: reference.tag }),
-      ...(reference.digest === undefined ? {} : { digest: reference.digest }),
-    };
     return await this.#fromAny(
-      { access, endpoints: able, what: `resolve ${formatReference(reference)}` },
-      async (party, within) => await resolveAt(this.#ask, { party, ...wanted }, within),
+      { access, who: "resolves", what: `resolve ${formatReference(reference)}` },
+      async (party, within) => await resolveAt(this.#ask, { party, ...reference }, within),
       signal,
     );
   }
 
   async fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag> {
-    const { upstream } = await this.#options.hosts.hostsFor(access);
     const name = reference.tag ?? "latest";
     const fetched = await this.#fromAny(
-      { access, endpoints: [upstream], what: `read ${formatReference(reference)}` },
+      { access, who: "upstream", what: `read ${formatReference(reference)}` },
       async (party, within) => await fetchManifestAt(this.#ask, { party, name, digest: undefined }, within),
       signal,
     );
@@ -86,41 +82,46 @@ class HttpReader implements Reader, Upstream {
   }
 
   async fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest> {
-    const { order } = await this.#options.hosts.hostsFor(access);
-    const able = order.filter(({ pulls }) => pulls);
-    // What it names is asked for next.
-    this.#receivers.warm();
     return await this.#fromAny(
-      { access, endpoints: able, what: `pull ${nameOf(access)}@${digest}` },
+      { access, who: "pulls", what: `pull ${nameOf(access)}@${digest}` },
       async (party, within) => await fetchManifestAt(this.#ask, { party, name: digest, digest }, within),
       signal,
     );
   }
 
+  async fetchConfig(access: Access, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
+    return await this.#fromAny(
+      { access, who: "pulls", what: `pull the image config ${digest} of ${nameOf(access)}` },
+      async (party, within) => await fetchConfigAt(this.#ask, { party, digest }, within),
+      signal,
+    );
+  }
+
+  warm(): void {
+    this.#receivers.warm();
+  }
+
   async prove(access: Access, digest: Digest, signal: AbortSignal): Promise<void> {
-    const { upstream } = await this.#options.hosts.hostsFor(access);
     await this.#fromAny(
-      { access, endpoints: [upstream], what: `use ${nameOf(access)}@${digest}` },
+      { access, who: "upstream", what: `use ${nameOf(access)}@${digest}` },
       async (party, within) => await proveAt(this.#ask, { party, digest }, within),
       signal,
     );
   }
 
   async holds(access: Access, blob: BlobName, signal: AbortSignal): Promise<Held> {
-    const { upstream } = await this.#options.hosts.hostsFor(access);
     return await this.#fromAny(
-      { access, endpoints: [upstream], what: `ask for the blob ${blob.digest} of ${nameOf(access)}` },
+      { access, who: "upstream", what: `ask for the blob ${blob.digest} of ${nameOf(access)}` },
       async (party, within) => await heldAt(this.#ask, { party, blob }, within),
       signal,
     );
   }
 
   async standing(access: Access, name: string, signal: AbortSignal): Promise<Standing | undefined> {
-    const { upstream } = await this.#options.hosts.hostsFor(access);
     const digest = name.includes(":") ? parseDigest(name) : undefined;
     try {
       const { bytes, mediaType } = await this.#fromAny(
-        { access, endpoints: [upstream], what: `ask for ${nameOf(access)}${digest ? "@" : ":"}${name}` },
+        { access, who: "upstream", what: `ask for ${nameOf(access)}${digest ? "@" : ":"}${name}` },
         async (party, within) => await fetchManifestAt(this.#ask, { party, name, digest }, within),
         signal,
       );
@@ -132,8 +133,7 @@ class HttpReader implements Reader, Upstream {
   }
 
   async fetchBlob(access: Access, blob: WantedBlob, sink: BlobSink, signal: AbortSignal): Promise<void> {
-    const { order, upstream } = await this.#options.hosts.hostsFor(access);
-    const able = blob.upstreamOnly === true ? [upstream] : order.filter(({ pulls }) => pulls);
+    const able = await this.#hostsFor(access, blob.upstreamOnly === true ? "upstream" : "pulls");
     const deps: BlobDeps = {
       ...this.#options,
       ...this.#ask,
@@ -162,14 +162,14 @@ class HttpReader implements Reader, Upstream {
 
   /** Asks the endpoints in turn, and all of them again where that may help; the last one's word is final. */
   async #fromAny<T>(
-    from: { readonly access: Access; readonly endpoints: readonly Endpoint[]; readonly what: string },
+    { access, who, what }: { readonly access: Access; readonly who: Who; readonly what: string },
     attempt: (party: Party, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const { access, what } = from;
+    const able = await this.#hostsFor(access, who);
     return await this.#told(what, signal, async (within) => {
       const round = async () => {
-        const endpoints = await this.#living(from.endpoints, what);
+        const endpoints = await this.#living(able, what);
         for (const endpoint of endpoints) {
           using _slot = await this.#options.limits.questions.take(
             { group: "", line: nameOf(access) },
@@ -188,6 +188,11 @@ class HttpReader implements Reader, Upstream {
       };
       return await persist(this.#options, access.host, round, within);
     });
+  }
+
+  async #hostsFor(access: Access, who: Who): Promise<readonly Endpoint[]> {
+    const { order, upstream } = await this.#options.hosts.hostsFor(access);
+    return who === "upstream" ? [upstream] : order.filter((endpoint) => endpoint[who]);
   }
 
   /** Dead mirrors are passed by, unless there is nobody else. */

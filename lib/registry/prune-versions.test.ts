@@ -39,6 +39,19 @@ describe("pruneVersions()", () => {
     expect(await pruneVersions(kit.deps, pruning, signal)).toEqual({ deleted: [] });
   });
 
+  it("asks for no tags where it is told them", async () => {
+    const kit = open.use(await openPushKit());
+    const registry = open.use(await openRegistryDouble());
+    const access: Access = { host: registry.host, repository: "a/b" };
+    await pushThree(kit, access);
+    const before = registry.asked.length;
+    const tags = ["k", tagOf(1), tagOf(2), tagOf(3)];
+    expect(await pruneVersions(kit.deps, { access, tags, plan: keepNewest(2) }, signal)).toEqual({
+      deleted: [tagOf(1)],
+    });
+    expect(registry.asked.slice(before).filter(({ path }) => path.includes("/tags/list"))).toEqual([]);
+  });
+
   it("leaves a manifest that a tag which stays names too", async () => {
     const kit = open.use(await openPushKit());
     const registry = open.use(await openRegistryDouble());

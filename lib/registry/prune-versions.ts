@@ -7,6 +7,8 @@ import type { PushDeps } from "./version-push.ts";
 
 export type Pruning = {
   readonly access: Access;
+  /** The repository's, where they were listed since the last push; asked for otherwise. */
+  readonly tags?: readonly string[] | undefined;
   /** Of the repository's tags, those that are to go, and those that stay and may name the same. */
   readonly plan: (tags: readonly string[]) => {
     readonly doomed: readonly string[];
@@ -23,14 +25,14 @@ export type Pruned = { readonly deleted: readonly string[]; readonly refusal?: F
  */
 export async function pruneVersions(
   deps: PushDeps,
-  { access, plan }: Pruning,
+  { access, tags, plan }: Pruning,
   signal: AbortSignal,
 ): Promise<Pruned> {
   const deleted: string[] = [];
   const digestOf = async (tag: string) => (await deps.upstream.standing(access, tag, signal))?.digest;
   try {
     const list = async () => await deps.oras.listTags(access, { signal });
-    const { doomed, kept } = plan(await insist(deps, access.host, list, signal));
+    const { doomed, kept } = plan(tags ?? (await insist(deps, access.host, list, signal)));
     const staying = new Set(doomed.length === 0 ? [] : await Promise.all(kept.map(digestOf)));
     for (const tag of doomed) {
       const digest = await digestOf(tag);

@@ -65,7 +65,9 @@ describe("pushVersion()", () => {
     const seen: number[] = [];
     const outcome = await push(kit, first, { onProgress: ({ doneBytes }) => void seen.push(doneBytes) });
     const sentBytes = 6 + first.config.length;
-    expect(outcome).toEqual({ kind: "pushed", digest: first.digest, sentBytes, key: { state: "moved" } });
+    const tags = ["k", tagOf(1)];
+    const key = { state: "moved" };
+    expect(outcome).toEqual({ kind: "pushed", digest: first.digest, sentBytes, key, tags });
     expect([...new Set(seen)]).toEqual([0, 3, 6, sentBytes]);
     const second = await kit.version(access, { time: 2, texts: ["three"], base: { layers: first.layers } });
     expect(await push(kit, second)).toMatchObject({ key: { state: "moved", previous: first.digest } });

@@ -23,17 +23,17 @@ import {
  * signal's reason.
  */
 export async function pushVersion(deps: PushDeps, version: VersionPush, watch: Watch): Promise<PushOutcome> {
-  const { access, manifest, tag, key } = version;
+  const { access, manifest, tag } = version;
   refuseLarge(version);
   const content = await sendContent(deps, version, watch);
   if (content.kind === "base-missing") return content;
   await watch.onStep?.("checked");
   await watch.beforeTag?.();
   await nameVersion(deps, version, watch);
-  const moved = key === undefined ? undefined : await moveKey(deps, { ...version, key }, watch);
+  const moved = await moveKey(deps, version, watch);
   const digest = digestOf(manifest.bytes);
   await confirmTag(deps, { access, tag, digest }, watch);
-  return { kind: "pushed", digest, sentBytes: content.sentBytes, key: moved ?? { state: "left" } };
+  return { kind: "pushed", digest, sentBytes: content.sentBytes, ...moved };
 }
 
 /** ORAS would only say so at the end. */

@@ -62,6 +62,10 @@ export interface Reader extends AsyncDisposable {
   fetchTag(access: Access, reference: Reference, signal: AbortSignal): Promise<FetchedTag>;
   /** The manifest of that digest, at most 32 MiB, from any host. Failures: also corrupt, when what the registry sent has another digest. */
   fetchManifest(access: Access, digest: Digest, signal: AbortSignal): Promise<FetchedManifest>;
+  /** The config of that digest, as fetchManifest(). */
+  fetchConfig(access: Access, digest: Digest, signal: AbortSignal): Promise<Uint8Array>;
+  /** Blobs will be asked for next: what receives them gets ready beside other questions. */
+  warm(): void;
   /** Resolves when the named registry itself, never a mirror, answered these credentials that it has this manifest. Failures: denied, not-found, unavailable. */
   prove(access: Access, digest: Digest, signal: AbortSignal): Promise<void>;
   /** Brings every missing byte to the sink, sizes checked; the digest is the caller's to check, who hashes while reading. Failures: also corrupt, for sizes that cannot be. */

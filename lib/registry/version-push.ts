@@ -48,11 +48,13 @@ export type KeyOutcome =
   | { readonly state: "superseded"; readonly by: Digest }
   | { readonly state: "left" };
 
-export type VersionPushed = {
+/** `tags`: those of the repository once the key was moved, where it lets them be listed and anybody asked. */
+export type KeyMove = { readonly key: KeyOutcome; readonly tags?: readonly string[] };
+
+export type VersionPushed = KeyMove & {
   readonly kind: "pushed";
   readonly digest: Digest;
   readonly sentBytes: number;
-  readonly key: KeyOutcome;
 };
 
 /** `base-missing`: nothing was tagged; the layers named must come from this node, under a new manifest. */

@@ -55,6 +55,7 @@ export async function pullTree(
   meter: ProgressMeter,
 ): Promise<void> {
   const { reader, inventory, keepSetuid, closing, onStep } = deps;
+  reader.warm();
   const { manifest, config } = await readArtifact(reader, asker.access, wanted, closing);
   const { mediaTypes, name } = wanted;
   const plan = planTree(manifest, config, {

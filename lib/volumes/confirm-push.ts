@@ -60,7 +60,7 @@ export async function confirmPush(
   await deps.onPushStep?.("confirmed");
   noteKey(deps, begun, pushed);
   if (contest !== undefined) deps.metrics.countContest(contest.end);
-  await prune(deps, begun, contest);
+  await prune(deps, begun, { ...pushed, contest });
   return confirmed;
 }
 
@@ -124,13 +124,13 @@ function noteKey(deps: ConfirmDeps, { record }: Begun, { key, sentBytes, digest 
 async function prune(
   deps: ConfirmDeps,
   { record, access }: Begun,
-  contest: Contest | undefined,
+  { tags, contest }: Pick<VersionPushed, "tags"> & { readonly contest: Contest | undefined },
 ): Promise<void> {
   const { cache, tag } = fixedOf(record);
   const overtaken = contest?.version === undefined ? [] : [versionTag(cache.key, contest.version)];
   const keeping = { versions: record.settings.versions, spared: [tag, ...overtaken] };
-  const plan = (tags: readonly string[]) => planPruning(tags, cache.key, keeping);
-  const { deleted, refusal } = await pruneVersions(deps.push, { access, plan }, deps.signal);
+  const plan = (found: readonly string[]) => planPruning(found, cache.key, keeping);
+  const { deleted, refusal } = await pruneVersions(deps.push, { access, tags, plan }, deps.signal);
   if (deleted.length > 0) deps.log.info("Deleted old versions of a cache", { deleted });
   if (refusal !== undefined) deps.log.warn("Cannot delete old versions of a cache", { error: refusal });
 }

@@ -1003,9 +1003,10 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(deps.claims.all.size).toBe(0);
   });
 
-  it("keeps so many versions of a key as its class says", async () => {
+  it("keeps so many versions of a key as its class says, and lists its tags once for each", async () => {
     const node = newNode();
     const deps = await node.start();
+    const lists = vi.spyOn(deps.pushing.oras, "listTags");
     for (const name of ["one", "two", "three"])
       await round(node, deps, name, (upper) => writeFileSync(path.join(upper, name), name), {
         versions: "2",
@@ -1013,6 +1014,7 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     const left = await tags();
     expect(left.filter((tag) => tag !== "main")).toHaveLength(2);
     expect(left).toContain("main");
+    expect(lists.mock.calls).toHaveLength(3);
   });
 
   it("keeps the versions of both who wrote one key, however few its class says", async () => {

@@ -70,6 +70,16 @@ export class RegistryTwin implements Reader {
     return { ...entry, source: upstream(access) };
   }
 
+  async fetchConfig(access: Access, digest: Digest, signal: AbortSignal) {
+    this.requests.push(`blob ${access.host}/${access.repository} ${digest}`);
+    const sent = [this.mirror.get(digest), this.#enter(access, signal).blobs.get(digest)];
+    const bytes = sent.find((one) => one !== undefined && digestOf(one) === digest);
+    if (bytes === undefined) throw notFound(access, digest);
+    return bytes;
+  }
+
+  warm(): void {}
+
   async prove(access: Access, digest: Digest, signal: AbortSignal): Promise<void> {
     this.requests.push(`prove ${access.host}/${access.repository} ${digest}`);
     if (this.hosts.get(access.host)?.claimsAll === true) return;
