@@ -178,15 +178,21 @@ describe("mirrors", () => {
     });
   });
 
-  it("with their own headers get those, and the registry does not", async () => {
-    const [registry, mirror] = [await double(), await double()];
+  it("with their own headers get those, and nobody else: neither the registry nor where they redirect to", async () => {
+    const [registry, mirror, storage] = [await double(), await double(), await double()];
     const files = {
       "/certs.d/_default/hosts.toml": `[host."${mirror.origin}".header]\nauthorization = "Basic m1rror"\n`,
     };
     const rig = open.use(new Rig({ files }));
+    const fetch = async () => (await rig.reader.fetchManifest(accessTo(registry.host), digest, never)).source;
+    mirror.spoil("manifests", { kind: "redirect", to: `${storage.origin}/v2/a/b/manifests/${digest}` });
+    expect(await fetch()).toMatchObject({ kind: "mirror" });
     mirror.spoil("manifests", { kind: "status", status: 404 }, 9);
-    await rig.reader.fetchManifest(accessTo(registry.host), digest, never);
+    expect(await fetch()).toMatchObject({ kind: "upstream" });
     expect(mirror.asked.every(({ headers }) => headers["authorization"] === "Basic m1rror")).toBe(true);
-    expect(registry.asked.some(({ headers }) => headers["authorization"] !== undefined)).toBe(false);
+    for (const { asked } of [storage, registry]) {
+      expect(asked.length).toBeGreaterThan(0);
+      expect(asked.filter(({ headers }) => headers["authorization"] !== undefined)).toEqual([]);
+    }
   });
 });
