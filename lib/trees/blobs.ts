@@ -13,6 +13,7 @@ import { type Claim, Claims } from "./claims.ts";
 import { toDiskFailure } from "./disk-failure.ts";
 import { download, keepsAfter } from "./download.ts";
 import type { StoredBlob } from "./layer.ts";
+import { Lending } from "./lending.ts";
 import type { Partial } from "./partial.ts";
 import { Partials, type PartialsDeps, type Place } from "./partials.ts";
 import { registryOf } from "./permission.ts";
@@ -25,6 +26,7 @@ export type BlobsDeps = PartialsDeps & {
   readonly budget: Budget;
   readonly turns: Turns;
   readonly discard: (at: string) => Promise<void>;
+  readonly onStep: (step: string) => Promise<void>;
 };
 
 /** On whose behalf blobs are fetched; `as` tells one asker's refusals from another's. */
@@ -33,17 +35,22 @@ export type Asker = { readonly access: Access; readonly as: string };
 /** A blob that is here: the partial that holds it, and for an archive the directory it was unpacked to. */
 export type Arrived = {
   readonly partial: Partial;
-  readonly reservation: Reservation;
   readonly unpacked?: Unpacked & { readonly directory: string };
   /** Where its bytes are by now: first its own file, once that has been given a mode and a time. */
   readonly placed: Stamped[];
   /** Whether it has become part of a Layer; if not, its bytes stay for the next try. */
   used: boolean;
+  /** Gives up the partial, to rest where it is to be kept, and the room that was reserved. */
+  readonly letGo: (keep: boolean) => Promise<void>;
 };
 
 type ArchivePlan = Exclude<LayerPlan, { kind: "files" }>;
 type Reading = (feed: Feed, signal: AbortSignal, on: Arriving) => Promise<Arrived["unpacked"]>;
-type Arriving = Pick<Arrived, "partial" | "reservation"> & { readonly arrived: Promise<void> };
+type Arriving = {
+  readonly partial: Partial;
+  readonly reservation: Reservation;
+  readonly arrived: Promise<void>;
+};
 type Wanted = {
   readonly blob: StoredBlob;
   readonly use: string;
@@ -56,15 +63,13 @@ export class Blobs {
   readonly #claims: Claims<Arrived>;
   readonly #arriving = new Map<string, Partial>();
   readonly #partials: Partials;
+  readonly #lending: Lending<Arrived>;
 
   constructor(deps: BlobsDeps) {
     this.#deps = deps;
     this.#partials = new Partials(deps);
     this.#claims = new Claims((arrived) => this.#clear(arrived));
-  }
-
-  get joined(): number {
-    return this.#claims.joined;
+    this.#lending = new Lending(this.#claims, deps.onStep);
   }
 
   /** How much of the blob is here while it is being brought, and from whom; undefined when it is not. */
@@ -123,14 +128,43 @@ export class Blobs {
   }
 
   async #claim(asker: Asker, wanted: Wanted, read: Reading): Promise<Claim<Arrived>> {
-    const key = `${registryOf(asker.access)} ${wanted.blob.digest} ${wanted.use}`;
-    return await this.#claims.claim(key, asker.as, () => this.#fly(asker.access, wanted, read));
+    const blob = `${registryOf(asker.access)} ${wanted.blob.digest}`;
+    const key = `${blob} ${wanted.use}`;
+    const { access, as } = asker;
+    const fly = () => this.#fly(access, wanted, read);
+    const ways = { fly, read: (lent: Claim<Arrived>) => this.#readLent(lent, access, read) };
+    // What the registry itself must send for a proof is asked of it alone.
+    const bring = wanted.upstreamOnly === true ? fly : () => this.#lending.bring(blob, key, ways);
+    return await this.#claims.claim(key, as, bring);
+  }
+
+  /** What another use of the blob has brought, read for this one too. */
+  async #readLent(lent: Claim<Arrived>, access: Access, read: Reading): Promise<Arrived> {
+    const { partial, placed } = lent.value;
+    const what = whatOf(access, partial.feed);
+    const open = new DisposableStack();
+    const letGo = async (keep: boolean) => {
+      open.dispose();
+      lent.value.used ||= !keep;
+      await lent[Symbol.asyncDispose]();
+    };
+    try {
+      using _turn = await this.#deps.turns.take();
+      this.#deps.closing.throwIfAborted();
+      const reservation = open.use(await this.#deps.budget.reserve(0, what));
+      const on = { partial, reservation, arrived: Promise.resolve() };
+      const unpacked = await read(partial.feed, this.#deps.closing, on);
+      return { partial, placed, used: false, letGo, ...(unpacked === undefined ? {} : { unpacked }) };
+    } catch (error) {
+      await letGo(true);
+      throw toDiskFailure(error, what);
+    }
   }
 
   async #fly(access: Access, wanted: Wanted, read: Reading): Promise<Arrived> {
     using _turn = await this.#deps.turns.take();
     this.#deps.closing.throwIfAborted();
-    const what = `the blob ${wanted.blob.digest} of ${access.host}/${access.repository}`;
+    const what = whatOf(access, wanted.blob);
     const place = this.#partials.take(access, wanted);
     const reservation = await this.#reserve(place, wanted.blob.size, what);
     try {
@@ -169,8 +203,11 @@ export class Blobs {
       const { reader, closing } = this.#deps;
       const unpacked = await download({ reader, access, blob, partial, read }, closing);
       await partial.close();
-      const here = { partial, reservation, placed: [], used: false };
-      return unpacked === undefined ? here : { ...here, unpacked };
+      const letGo = async (keep: boolean) => {
+        using _room = reservation;
+        await this.#partials.end(partial, keep);
+      };
+      return { partial, placed: [], used: false, letGo, ...(unpacked === undefined ? {} : { unpacked }) };
     } catch (error) {
       const isWrong = isFailure(error, "corrupt");
       const isMisled = isWrong && partial.sources.some(({ kind }) => kind === "mirror");
@@ -185,9 +222,12 @@ export class Blobs {
     }
   }
 
-  async #clear({ partial, reservation, unpacked, used }: Arrived): Promise<void> {
-    using _room = reservation;
+  async #clear({ unpacked, used, letGo }: Arrived): Promise<void> {
+    await using _end = { [Symbol.asyncDispose]: () => letGo(!used) };
     if (unpacked !== undefined) await this.#deps.discard(unpacked.directory);
-    await this.#partials.end(partial, !used);
   }
+}
+
+function whatOf({ host, repository }: Access, { digest }: Pick<StoredBlob, "digest">): string {
+  return `the blob ${digest} of ${host}/${repository}`;
 }

@@ -21,10 +21,6 @@ export class Claims<T> {
     this.#clear = clear;
   }
 
-  get joined(): number {
-    return this.#flights.joined;
-  }
-
   /** A share in what the flight for `key` brings, or brought while others still claim it. `as` is as in Flights. */
   async claim(key: string, as: string, fly: () => Promise<T>): Promise<Claim<T>> {
     const shared = this.#shared.get(key) ?? { claims: 0, turn: Promise.resolve() };
@@ -35,6 +31,24 @@ export class Claims<T> {
     } catch (error) {
       this.#leave(key, shared);
       throw error;
+    }
+    return this.#claimOf(key, shared, shared.landed.value);
+  }
+
+  /**
+   * A share in what is here for `key`, or on its way; undefined where nothing is, or where it comes to nothing, which
+   * those hear of who want it.
+   */
+  async share(key: string): Promise<Claim<T> | undefined> {
+    const shared = this.#shared.get(key);
+    const landing = shared?.landed === undefined ? this.#flights.landing(key) : shared.landed.value;
+    if (shared === undefined || landing === undefined) return undefined;
+    shared.claims++;
+    try {
+      shared.landed ??= { value: await landing };
+    } catch {
+      this.#leave(key, shared);
+      return undefined;
     }
     return this.#claimOf(key, shared, shared.landed.value);
   }

@@ -20,6 +20,11 @@ export class Flights<T> {
     return this.#flying.has(key);
   }
 
+  /** The outcome of the flight for `key`, where there is one. */
+  landing(key: string): Promise<T> | undefined {
+    return this.#flying.get(key)?.landing;
+  }
+
   /**
    * The outcome of the flight for `key`, started by `fly` when there is none. `as` says on whose behalf: a
    * flight that ends `denied` (or `not-found`, as which some registries disguise it) ended so for its own

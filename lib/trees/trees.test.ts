@@ -1,7 +1,9 @@
 import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { digestOf } from "../core/digest.ts";
-import { isFailure } from "../core/failure.ts";
+import { file, tar } from "../../testing/tar-bytes.ts";
+import { openUnpacker } from "../archive/open-unpacker.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { contentOf, inodeOf, Kit, never, requestFor } from "./testing/kit.ts";
 import {
   addFiles,
@@ -13,6 +15,8 @@ import {
   type Repository,
 } from "./testing/registry-twin.ts";
 import { twinLayer } from "./testing/unpacker-twin.ts";
+import type { TreeRequest } from "./tree-request.ts";
+import type { Trees } from "./trees.ts";
 
 const failing = (reason: Parameters<typeof isFailure>[1]) =>
   expect.toSatisfy((error: unknown) => isFailure(error, reason));
@@ -179,6 +183,66 @@ describe("lease()", () => {
       expect(kit.registry.sentBytes.get(digestOf(blob))).toBe(blob.length);
     expect(kit.unpacker.unpacked).toBe(3);
     for (const lease of leases) lease[Symbol.dispose]();
+  });
+
+  /** The second is asked for once the first has begun with the blob, and waits for that by now. */
+  async function inTurn(trees: Trees, [first, second]: readonly [TreeRequest, TreeRequest], blob: Digest) {
+    const flying = trees.lease(first, never);
+    await until(() => kit.registry.count(`blob r.example/a ${blob}`) === 1);
+    const waiting = trees.lease(second, never);
+    await until(() => kit.steps.includes("other use found"));
+    return [flying, waiting];
+  }
+
+  it.each([
+    ["a layer and a titled file", 0],
+    ["a titled file and a layer", 1],
+  ])("makes one flight of a blob that is wanted as %s at the same time", async (_, first) => {
+    await using unpacker = openUnpacker({ threads: 1 });
+    kit.overrides = { unpacker };
+    const blob = tar(file("f", "of the layer"));
+    const image = requestFor(`r.example/a@${addImage(repository, [blob])}`);
+    const titled = requestFor(`r.example/a@${addFiles(repository, { "layer.tar": blob })}`);
+    const requests = first === 0 ? ([image, titled] as const) : ([titled, image] as const);
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = async (digest) => void (digest === digestOf(blob) && (await held.promise));
+    const trees = await kit.start();
+    const leased = await inTurn(trees, requests, digestOf(blob));
+    held.resolve();
+    const leases = await Promise.all(leased);
+    const contents = await Promise.all(leases.map(contentOf));
+    const shown = [{ f: "of the layer" }, { "layer.tar": Buffer.from(blob).toString() }];
+    expect(contents).toEqual(first === 0 ? shown : shown.toReversed());
+    expect(kit.registry.sentBytes.get(digestOf(blob))).toBe(blob.length);
+    for (const lease of leases) lease[Symbol.dispose]();
+    await until(() => trees.figures().reservedBytes === 0);
+    expect(trees.figures()).toMatchObject({ layers: 2, partials: 0 });
+    for (const directory of ["partials", "ingest"]) expect(await kit.list(directory)).toEqual([]);
+  });
+
+  it("brings a blob for its other use where the first comes to nothing", async () => {
+    const blob = twinLayer({ files: { f: "of the layer" } });
+    const image = requestFor(`r.example/a@${addImage(repository, [blob])}`);
+    const titled = requestFor(`r.example/a@${addFiles(repository, { "layer.tar": blob })}`);
+    const held = Promise.withResolvers<void>();
+    let sent = 0;
+    kit.registry.gate = async (digest) => {
+      if (digest !== digestOf(blob)) return;
+      await held.promise;
+      if (++sent === 1) throw new Failure("unavailable", "cut");
+    };
+    kit.unpacker.extraBytes = 100 * 2 ** 30;
+    const trees = await kit.start();
+    const ends = Promise.allSettled(await inTurn(trees, [titled, image], digestOf(blob)));
+    held.resolve();
+    expect((await ends).map((end) => end.status === "rejected" && end.reason)).toEqual([
+      failing("unavailable"),
+      failing("full"),
+    ]);
+    kit.unpacker.extraBytes = 0;
+    for (const request of [titled, image]) (await trees.lease(request, never))[Symbol.dispose]();
+    await until(() => trees.figures().reservedBytes === 0);
+    for (const directory of ["partials", "ingest"]) expect(await kit.list(directory)).toEqual([]);
   });
 
   it.each(["IfNotPresent", "Always"] as const)(
