@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
@@ -5,12 +7,14 @@ import { Proofs, registryOf } from "./permission.ts";
 import { accessTo, contentOf, Kit, never, requestFor } from "./testing/kit.ts";
 import {
   addFiles,
+  addImage,
   addManifest,
   addRepository,
   type Host,
   INDEX,
   type Repository,
 } from "./testing/registry-twin.ts";
+import { twinLayer } from "./testing/unpacker-twin.ts";
 import type { Trees } from "./trees.ts";
 
 const failing = (reason: Parameters<typeof isFailure>[1]) =>
@@ -196,16 +200,20 @@ describe("lease() with a hostile pod", () => {
     await expect(again.lease(owner(), never)).rejects.toEqual(failing("unavailable"));
   });
 
-  it("ends a joined flight denied for those credentials only that it flew with", async () => {
+  it.each([
+    "denied",
+    // As which some registries disguise it.
+    "not-found",
+  ] as const)("ends a joined flight %s for those credentials only that it flew with", async (reason) => {
     const fresh = addFiles(secret, { "fresh.txt": "fresh" });
     const held = Promise.withResolvers<void>();
     kit.registry.gate = async () => {
       await held.promise;
       kit.registry.gate = () => Promise.resolve();
-      throw new Failure("denied", "the first one's right ended in the middle of its pull");
+      throw new Failure(reason, "the first one's right ended in the middle of its pull");
     };
     const first = trees.lease(requestFor(`r.example/private@${fresh}`, { password: "owner" }), never);
-    const refused = expect(first).rejects.toEqual(failing("denied"));
+    const refused = expect(first).rejects.toEqual(failing(reason));
     await until(() => kit.registry.count("blob") === 2);
     const second = trees.lease(requestFor(`r.example/private@${fresh}`, { password: "second" }), never);
     await until(() => trees.figures().joined === 1);
@@ -213,5 +221,60 @@ describe("lease() with a hostile pod", () => {
     await refused;
     using leased = await second;
     expect(await contentOf(leased)).toEqual({ "fresh.txt": "fresh" });
+  });
+
+  it("tells of a refusal that came while nobody waited those credentials only that it came for", async () => {
+    const fresh = addFiles(secret, { "fresh.txt": "fresh" });
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = async () => {
+      await held.promise;
+      kit.registry.gate = () => Promise.resolve();
+      throw new Failure("denied", "the first one's right ended in the middle of its pull");
+    };
+    const caller = new AbortController();
+    const request = (password: string) => requestFor(`r.example/private@${fresh}`, { password });
+    const first = trees.lease(request("owner"), { signal: caller.signal });
+    await until(() => kit.registry.count("blob") === 2);
+    caller.abort(new Error("gone"));
+    await expect(first).rejects.toThrow("gone");
+    const pulls = () => kit.metrics.counted.filter(({ what }) => what === "pull").length;
+    const before = pulls();
+    held.resolve();
+    await until(() => pulls() > before);
+    using leased = await trees.lease(request("second"), never);
+    expect(await contentOf(leased)).toEqual({ "fresh.txt": "fresh" });
+  });
+
+  it("refuses a pod's own registry whose image stacks a private layer otherwise", async () => {
+    const hidden = twinLayer({ files: { hidden: "a private layer" } });
+    const image = addImage(secret, [twinLayer({ files: { base: "its base" } }), hidden]);
+    const mine = requestFor(`r.example/private@${image}`, { password: "owner" });
+    (await trees.lease(mine, never))[Symbol.dispose]();
+    const evil = addRepository(kit.registry.addHost("evil.example"), "x");
+    const stacked = addImage(evil, [twinLayer({ files: { base: "another base" } }), hidden]);
+    evil.blobs.delete(digestOf(hidden));
+    await expect(trees.lease(requestFor(`evil.example/x@${stacked}`), never)).rejects.toEqual(
+      failing("not-found"),
+    );
+  });
+
+  it("refuses a pod's own registry that answers 200 to what a claim of this node pushed elsewhere", async () => {
+    const pushed = addFiles(secret, { "pushed.txt": "pushed" });
+    const directory = path.join(kit.root, "ingest/claim");
+    await mkdir(path.join(directory, "fs"), { recursive: true });
+    await writeFile(path.join(directory, "fs/written.txt"), "written");
+    const layer = digestOf("the volume");
+    await trees.claimLayers.adopt(directory, { id: layer, ownBytes: 1, inodes: 1 });
+    const request = requestFor(`r.example/private@${pushed}`, { password: "owner" });
+    const [access = accessTo("r.example/private:v1")] = request.accesses;
+    const { platform } = request;
+    await trees.claimLayers.register(access, { digest: pushed, platform, layers: [layer], blobs: new Set() });
+    using leased = await trees.lease(request, never);
+    expect(leased.layerIds).toEqual([layer]);
+    const evil = addRepository(kit.registry.addHost("evil.example", { claimsAll: true }), "x");
+    evil.manifests.set(pushed, secret.manifests.get(pushed) ?? { bytes: Buffer.of(), mediaType: "" });
+    await expect(trees.lease(requestFor(`evil.example/x@${pushed}`), never)).rejects.toEqual(
+      failing("not-found"),
+    );
   });
 });

@@ -216,6 +216,21 @@ describe("stageClaim()", () => {
     expect(deps.claims.find(volumeId)?.base).toMatchObject({ origin: "empty", isTainted: false });
   });
 
+  it("comes before any publish after a reboot, so that it is noticed", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const { volumeId } = await createClaim(deps, createRequest(), call);
+    const target = await targetRequest(node, volumeId);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await node.mounts.unmount(staging);
+    node.files.bootId = () => "another boot";
+    await expect(publishClaim(deps, target, call)).rejects.toEqual(being("in-use"));
+    expect(await node.mounts.list()).toEqual([]);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await publishClaim(deps, target, call);
+    expect(deps.claims.require(volumeId).wentDown).toEqual({ isUsedSince: true });
+  });
+
   it.each([
     ["keeps what was written when the node went down", "normal", ["x"]],
     ["throws away what was written when the node went down under a volatile claim", "volatile", []],
