@@ -7,12 +7,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Misbehaviour } from "../testing/faults.ts";
 import { openRegistryDouble, type RegistryDouble } from "../testing/registry-double.ts";
 import { directory, entry, file, hardlink, longName, pax, symlink, tar } from "../testing/tar-bytes.ts";
+import type { Asked } from "../testing/wire.ts";
 import { directoryPart, INDEX, putFiles, putImage, putParts, unique } from "./artifact.ts";
 import { contentsOf } from "./contents.ts";
 import { Door, sha256, type Told } from "./door.ts";
 import { mountsAt } from "./mounts.ts";
 import { openPlugin, type Plugin } from "./plugin.ts";
-import { kept, nothingLeft, refusalOf } from "./remains.ts";
+import { kept, nothingLeft, type Refusal, refusalInTime, refusalOf } from "./remains.ts";
 import { type PodRequest, podVolume } from "./volume.ts";
 
 let registry: RegistryDouble;
@@ -149,6 +150,22 @@ describe("publish from a registry that refuses", () => {
     const told: Told = ["ABORTED", `Pulling ${named(digest)}`, "asking the registry"];
     const asked = { ...of(digest), deadlineMs: 1_500 };
     await door.refuses(asked, told, { cured: { shows: { a: sha256(content) } } });
+  });
+
+  it("says what ails the registry beside how far it is, while it pulls", async () => {
+    const content = unique();
+    const { digest } = putFiles(registry, { a: content });
+    const isGet = ({ method, path: at }: Asked) => method === "GET" && at.endsWith(`/manifests/${digest}`);
+    registry.spoilWhere(isGet, { kind: "cut", after: 0 }, 10_000);
+    const volume = await podVolume(plugin, of(digest));
+    const isTold = ({ message }: Refusal) => message.includes("broke the connection off, and is asked again");
+    let refusal = await refusalInTime(volume, 1_500);
+    while (refusal.code === "ABORTED" && !isTold(refusal)) refusal = await refusalInTime(volume, 1_500);
+    expect(refusal.code, refusal.message).toBe("ABORTED");
+    expect(refusal.message).toContain(`Pulling ${named(digest)}: asking the registry what it is made of; `);
+    registry.mend();
+    await door.shows(of(digest), { a: sha256(content) });
+    await nothingLeft(plugin);
   });
 });
 

@@ -16,6 +16,14 @@ describe("formatProgress()", () => {
     [{}, "asking the registry what it is made of"],
     [{ totalBytes: 2048 }, "0 % (0 B of 2 KiB)"],
     [
+      { trouble: "the registry r.example answered 503 for it" },
+      "what it is made of; the registry r.example answered 503 for it, and is asked again",
+    ],
+    [
+      { totalBytes: 2048, trouble: "the mirror m.example broke the connection off" },
+      "(0 B of 2 KiB); the mirror m.example broke the connection off, and is asked again",
+    ],
+    [
       {
         totalBytes: 2 ** 30,
         doneBytes: 2 ** 29,

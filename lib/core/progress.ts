@@ -9,10 +9,20 @@ export type PullProgress = {
   readonly bytesPerSecond?: number;
   /** Who sent the bytes so far. */
   readonly sources: ReadonlyArray<{ readonly kind: "upstream" | "mirror"; readonly host: string }>;
+  /** Why what is asked for does not come, where it does not: who did what. */
+  readonly trouble?: string;
 };
 
-/** Such as `Pulling r.example/a:b: 42 % (512 MiB of 1.2 GiB) at 85 MiB/s from the mirror m.example, about 9 s left`. */
+/**
+ * Such as `Pulling r.example/a:b: 42 % (512 MiB of 1.2 GiB) at 85 MiB/s from the mirror m.example, about 9 s left`, and
+ * what is amiss.
+ */
 export function formatProgress(progress: PullProgress): string {
+  const { trouble } = progress;
+  return `${formatPull(progress)}${trouble === undefined ? "" : `; ${trouble}, and is asked again`}`;
+}
+
+function formatPull(progress: PullProgress): string {
   const { artifact, doneBytes, totalBytes, bytesPerSecond = 0, sources } = progress;
   if (totalBytes === undefined) return `Pulling ${artifact}: asking the registry what it is made of`;
   if (doneBytes >= totalBytes)

@@ -126,6 +126,25 @@ describe("resolve()", () => {
     expect(r.retries[0]).toMatchObject({ host: registry.host, reason: "unavailable", attempt: 1 });
   });
 
+  it("is known to ail while it is asked again, for a manifest and for a blob", async () => {
+    const registry = await double();
+    const told: unknown[] = [];
+    const access = accessTo(registry.host);
+    const { reader } = rig({ onWait: () => told.push(reader.troubleOf(access)) });
+    registry.spoil("manifests", { kind: "cut", after: 0 }, 1);
+    await reader.fetchManifest(access, digest, never);
+    const blob = registry.blob("content");
+    registry.spoil(blob.digest, { kind: "status", status: 503 }, 1);
+    const sink = new MemorySink(blob.size);
+    await reader.fetchBlob(access, blob, sink, never);
+    const who = "the registry";
+    expect(told).toEqual([
+      expect.stringContaining(`${who} broke the connection off`),
+      expect.stringContaining(`${who} answered 503`),
+    ]);
+    expect(reader.troubleOf(access)).toBeUndefined();
+  });
+
   it("waits as long as Retry-After says, in seconds or until a date", async () => {
     const registry = await double();
     const r = rig();

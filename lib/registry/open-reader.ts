@@ -18,6 +18,7 @@ import type { BlobSink, FetchedManifest, FetchedTag, Reader, Resolved, WantedBlo
 import { Receivers } from "./receivers.ts";
 import { type Party, Tokens } from "./tokens.ts";
 import { Transport, type TransportOptions } from "./transport.ts";
+import { Troubles } from "./troubles.ts";
 import type { BlobName, Held, Standing, Upstream } from "./upstream.ts";
 
 export type ReaderOptions = PersistDeps & {
@@ -45,6 +46,7 @@ class HttpReader implements Reader, Upstream {
   readonly #closing = new AbortController();
   readonly #health: MirrorHealth;
   readonly #ask: AskDeps;
+  readonly #troubles = new Troubles();
 
   constructor(options: ReaderOptions) {
     const { now, observe } = options;
@@ -134,12 +136,9 @@ class HttpReader implements Reader, Upstream {
 
   async fetchBlob(access: Access, blob: WantedBlob, sink: BlobSink, signal: AbortSignal): Promise<void> {
     const able = await this.#hostsFor(access, blob.upstreamOnly === true ? "upstream" : "pulls");
-    const deps: BlobDeps = {
-      ...this.#options,
-      ...this.#ask,
-      transport: this.#receivers,
-      failed: (endpoint, fault) => this.#failed(endpoint, fault),
-    };
+    using observe = this.#troubles.follow(access, this.#options.observe);
+    const failed = (endpoint: Endpoint, fault: Fault) => this.#failed(endpoint, fault);
+    const deps: BlobDeps = { ...this.#options, ...this.#ask, transport: this.#receivers, observe, failed };
     const what = `pull the blob ${blob.digest} of ${nameOf(access)}`;
     await this.#told(what, signal, async (within) => {
       const routes = (await this.#living(able, what)).map((endpoint) => ({
@@ -154,6 +153,8 @@ class HttpReader implements Reader, Upstream {
       }
     });
   }
+
+  readonly troubleOf = (access: Access) => this.#troubles.of(access);
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Fault("unavailable", "the plugin stops", { tries: 1 }));
@@ -186,7 +187,8 @@ class HttpReader implements Reader, Upstream {
         }
         throw new Error("no endpoint was asked");
       };
-      return await persist(this.#options, access.host, round, within);
+      using observe = this.#troubles.follow(access, this.#options.observe);
+      return await persist({ ...this.#options, observe }, access.host, round, within);
     });
   }
 

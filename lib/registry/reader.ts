@@ -70,4 +70,6 @@ export interface Reader extends AsyncDisposable {
   prove(access: Access, digest: Digest, signal: AbortSignal): Promise<void>;
   /** Brings every missing byte to the sink, sizes checked; the digest is the caller's to check, who hashes while reading. Failures: also corrupt, for sizes that cannot be. */
   fetchBlob(access: Access, blob: WantedBlob, sink: BlobSink, signal: AbortSignal): Promise<void>;
+  /** What a request for the repository met last that is about to be made again, in words; undefined where nothing is amiss. */
+  troubleOf(access: Access): string | undefined;
 }

@@ -19,11 +19,17 @@ export class ProgressMeter {
   readonly #sources = new Map<string, Source>();
   #samples: ProgressSample[] = [];
   #totalBytes: number | undefined;
+  #trouble: () => string | undefined = () => undefined;
 
   constructor(blobs: Pick<Blobs, "arriving">, registry: string, now: () => number) {
     this.#blobs = blobs;
     this.#registry = registry;
     this.#now = now;
+  }
+
+  /** What asks whether anything is amiss. */
+  troubledBy(trouble: () => string | undefined): void {
+    this.#trouble = trouble;
   }
 
   /** These have to be brought. */
@@ -46,11 +52,13 @@ export class ProgressMeter {
     const now = this.#now();
     this.#samples = [...this.#samples, { atMs: now, bytes: doneBytes }].slice(-maxSamples);
     const bytesPerSecond = rateOf(this.#samples, now);
+    const trouble = this.#trouble();
     return {
       doneBytes,
       sources: [...this.#sources.values()],
       ...(this.#totalBytes === undefined ? {} : { totalBytes: this.#totalBytes }),
       ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+      ...(trouble === undefined ? {} : { trouble }),
     };
   }
 

@@ -56,6 +56,7 @@ export async function pullTree(
 ): Promise<void> {
   const { reader, inventory, keepSetuid, closing, onStep } = deps;
   reader.warm();
+  meter.troubledBy(() => reader.troubleOf(asker.access));
   const { manifest, config } = await readArtifact(reader, asker.access, wanted, closing);
   const { mediaTypes, name } = wanted;
   const plan = planTree(manifest, config, {

@@ -4,6 +4,7 @@ import { file, tar } from "../../testing/tar-bytes.ts";
 import { openUnpacker } from "../archive/open-unpacker.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import type { PullProgress } from "../core/progress.ts";
 import { contentOf, inodeOf, Kit, never, requestFor } from "./testing/kit.ts";
 import {
   addFiles,
@@ -297,6 +298,26 @@ describe("lease()", () => {
     expect(kit.registry.count("resolve")).toBe(1);
     using fresh = await trees.lease(request, never);
     expect(await contentOf(fresh)).toEqual({ f: "moved" });
+  });
+
+  it("tells who leaves what is amiss with the registry of his pull", async () => {
+    const digest = addFiles(repository, { f: "content" });
+    const held = Promise.withResolvers<void>();
+    kit.registry.gate = () => held.promise;
+    const trees = await kit.start();
+    const caller = new AbortController();
+    const told: PullProgress[] = [];
+    const onProgress = (progress: PullProgress) => told.push(progress);
+    const request = requestFor(`r.example/a@${digest}`);
+    const waiting = trees.lease(request, { signal: caller.signal, onProgress });
+    await until(() => kit.registry.count("blob") === 1);
+    kit.registry.troubles.set("r.example", "the registry broke the connection off");
+    caller.abort(new Error("the call is over"));
+    await expect(waiting).rejects.toThrow("the call is over");
+    expect(told.at(-1)).toMatchObject({ trouble: "the registry broke the connection off" });
+    held.resolve();
+    using leased = await trees.lease(request, never);
+    expect(await contentOf(leased)).toEqual({ f: "content" });
   });
 
   it("tells once which Tree is arriving, and of one that is here nothing", async () => {

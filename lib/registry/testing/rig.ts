@@ -13,6 +13,8 @@ export type RigOptions = {
   readonly registries?: readonly RegistrySettings[];
   readonly limits?: Partial<LimitOptions>;
   readonly timeouts?: TransportOptions;
+  /** Called before each wait. */
+  readonly onWait?: () => void;
   /** The hosts directory, as a literal. */
   readonly files?: Readonly<Record<string, string>>;
 };
@@ -35,6 +37,7 @@ export class Rig implements AsyncDisposable {
       random: () => 0.5,
       sleep: async (ms, signal) => {
         signal.throwIfAborted();
+        options.onWait?.();
         this.waits.push(ms);
         this.now += ms;
       },

@@ -35,6 +35,8 @@ export class RegistryTwin implements Reader {
   readonly mirror = new Map<Digest, Uint8Array>();
   readonly requests: string[] = [];
   readonly sentBytes = new Map<string, number>();
+  /** By host. */
+  readonly troubles = new Map<string, string>();
   pieceBytes = 64 * 1024;
   gate: Gate = () => Promise.resolve();
 
@@ -105,6 +107,10 @@ export class RegistryTwin implements Reader {
         this.sentBytes.set(blob.digest, (this.sentBytes.get(blob.digest) ?? 0) + piece.length);
       }
     }
+  }
+
+  troubleOf({ host }: Access): string | undefined {
+    return this.troubles.get(host);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
