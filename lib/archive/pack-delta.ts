@@ -57,7 +57,8 @@ export async function packDelta(job: DeltaJob, tally = new PackTally()): Promise
 type Level = {
   readonly isSame: boolean;
   readonly below: Compared | undefined;
-  isTouched: boolean;
+  /** What is to go from it, where not all of it does. */
+  readonly going: string[];
   bares: boolean;
 };
 
@@ -115,7 +116,7 @@ class DeltaPacker {
     this.#weigh(step.status);
     // Content alone counts: then its time is the base's, not that of what happened in it.
     this.#writer.enter(step.name, isSame && below !== undefined ? below.attributes : own.attributes);
-    this.#levels.push({ isSame, below, isTouched: false, bares: false });
+    this.#levels.push({ isSame, below, going: [], bares: false });
     if (!isSame) await this.#writer.announce();
   }
 
@@ -134,10 +135,15 @@ class DeltaPacker {
     if (level?.bares) this.#mark("transparent", path);
     if (level?.isSame) this.#unchanged++;
     const isRoot = this.#levels.length === 0;
-    if (!isAnnounced && !isRoot) this.#trim("remove", path);
-    else if (level?.isSame && level.below !== undefined && !this.#isWhole)
-      this.#journal.finish({ verb: "time", path, time: level.below.attributes.mtime });
+    if (!isAnnounced && !isRoot) this.#remove(path);
+    else if (level !== undefined) this.#settle(level, path);
     this.#writer.leave();
+  }
+
+  #settle({ going, isSame, below }: Level, path: string): void {
+    for (const gone of going) this.#trim("remove", gone);
+    if (isSame && below !== undefined && !this.#isWhole)
+      this.#journal.finish({ verb: "time", path, time: below.attributes.mtime });
   }
 
   async #take(step: UpperPlace): Promise<void> {
@@ -153,7 +159,7 @@ class DeltaPacker {
       return;
     }
     this.#unchanged++;
-    this.#trim("remove", this.#writer.pathOf(step.name));
+    this.#remove(this.#writer.pathOf(step.name));
   }
 
   /** What is not there, or not for others, hides what the base has there. */
@@ -165,7 +171,7 @@ class DeltaPacker {
       this.#leftOut.add(path, step.why);
       this.#journal.finish({ verb: "drop", path });
       if (step.below !== undefined) this.#trim("whiteout", path);
-    } else if (step.isMarked && step.below === undefined) this.#trim("remove", path);
+    } else if (step.isMarked && step.below === undefined) this.#remove(path);
     else if (!step.isMarked) this.#mark("whiteout", path);
   }
 
@@ -198,6 +204,11 @@ class DeltaPacker {
     const share = type === "directory" ? 1 : 1 / links;
     this.#keptBytes += blocks * 512 * share;
     this.#keptInodes += share;
+  }
+
+  /** By itself, or with the directory where all of that goes: a rename each is dear. */
+  #remove(path: string): void {
+    if (!this.#isWhole) this.#levels.at(-1)?.going.push(path);
   }
 
   #trim(verb: "remove" | "whiteout", path: string): void {
