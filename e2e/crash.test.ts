@@ -1,11 +1,16 @@
-import { mkdir, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RegistryDouble } from "../testing/registry-double.ts";
 import { KilledNode } from "./killed-node.ts";
-import { digestsIn, digestsOf, namesIn } from "./node-state.ts";
+import { digestsIn, digestsOf, namesIn, until } from "./node-state.ts";
+import { refusalInTime } from "./remains.ts";
 import { type Contents, serveFiles, serveImage } from "./served.ts";
+import type { PodVolume } from "./volume.ts";
+
+const MiB = 2 ** 20;
 
 type Shape = {
   readonly name: string;
@@ -135,4 +140,52 @@ describe("a kill at every step of a collection", { timeout: 1_200_000 }, () => {
     }
     expect(node.kills).toBeGreaterThanOrEqual(8);
   });
+
+  it("leaves nothing of a partial that it has just removed, and what it was of comes whole", async () => {
+    node = await KilledNode.open({ store: { high: "12Mi", low: "12Mi" }, pull: { rangeBytes: "4Mi" } });
+    const files = (name: string) => ({ [name]: randomBytes(9 * MiB) });
+    const [cut, wanted] = [files("cut"), files("wanted")];
+    const attributes = { reference: serveFiles(node.registry, "cut", cut) };
+    await rest(await node.volume("cut", attributes));
+    // Its Record may have been written when bytes arrived.
+    await (await node.volume("cut", attributes)).unpublish();
+    const volume = async () =>
+      await node.volume("wanted", { reference: serveFiles(node.registry, "wanted", wanted) });
+    const first = await volume();
+    expect(await node.survives(0, "^partial removed$", () => first.publish())).toBe(false);
+    const again = await volume();
+    await again.publish();
+    expect(await digestsIn(again.target)).toEqual(digestsOf(wanted));
+    await node.expectVolumes(again);
+    await node.settled();
+    await again.unpublish();
+    const whole = await node.volume("cut", attributes);
+    await whole.publish();
+    expect(await digestsIn(whole.target)).toEqual(digestsOf(cut));
+    await whole.unpublish();
+    await node.settled();
+  });
+
+  /** Its first 4 MiB are here, and nobody fetches the others. */
+  async function rest(volume: PodVolume): Promise<void> {
+    const isLater = (range: unknown) => /^bytes=(\d+)-/.exec(String(range))?.[1] !== "0";
+    const stall = { kind: "stall", after: 0 } as const;
+    node.registry.spoilWhere(
+      ({ path, headers }) => path.includes("/blobs/") && isLater(headers["range"]),
+      stall,
+      Number.POSITIVE_INFINITY,
+    );
+    const partials = path.join(node.plugin.root, "partials");
+    const isTold = async () => {
+      const [name = ""] = await namesIn(partials);
+      const map = await readFile(path.join(partials, name, "map")).catch(() => Buffer.alloc(0));
+      return map[512] === 1;
+    };
+    const publishing = refusalInTime(volume, 60_000);
+    await until(isTold, "the map tells of four MiB");
+    await node.plugin.kill();
+    await publishing;
+    node.registry.mend();
+    await node.start();
+  }
 });
