@@ -1,6 +1,9 @@
 // What a system call's refusal means for the pod's owner, where it may happen to any archive or node.
 import { Failure, type Reason } from "../core/failure.ts";
+import { diskTrouble, errorCode } from "../host/errno.ts";
 import { showName } from "./entry-name.ts";
+
+const FAILING = ["unavailable", "cannot be made: the node's disk fails; see its kernel log"] as const;
 
 const MEANINGS: Readonly<Record<string, readonly [Reason, string]>> = {
   ENOSPC: [
@@ -20,13 +23,13 @@ const MEANINGS: Readonly<Record<string, readonly [Reason, string]>> = {
   ],
   ENFILE: ["unavailable", "cannot be made: the node has no file descriptors left; try again"],
   ENOMEM: ["unavailable", "cannot be made: the node has no memory left; try again"],
-  EIO: ["unavailable", "cannot be made: the node's disk fails; see its kernel log"],
+  ...Object.fromEntries(diskTrouble.map((code) => [code, FAILING])),
   EROFS: ["unavailable", "cannot be made: the node's store is read-only; see its kernel log"],
 };
 
 /** The Failure for trouble with what is no entry: the blob that is read, or the directory that is filled. */
 export function toJobFailure(error: unknown): unknown {
-  const [reason, why] = MEANINGS[(error as NodeJS.ErrnoException)?.code ?? ""] ?? [];
+  const [reason, why] = MEANINGS[errorCode(error) ?? ""] ?? [];
   if (error instanceof Failure || (reason !== "full" && reason !== "unavailable")) return error;
   return new Failure(reason, `it ${why}`, { cause: error });
 }
@@ -34,7 +37,7 @@ export function toJobFailure(error: unknown): unknown {
 /** The Failure that stands for `error`; anything that is not in the table comes back as it is. */
 export function toEntryFailure(error: unknown, name: string): unknown {
   if (error instanceof Failure) return error;
-  const [reason, why] = MEANINGS[(error as NodeJS.ErrnoException).code ?? ""] ?? [];
+  const [reason, why] = MEANINGS[errorCode(error) ?? ""] ?? [];
   if (reason === undefined || why === undefined) return error;
   return new Failure(reason, `its entry ${showName(name)} ${why}`, { cause: error });
 }

@@ -1,6 +1,26 @@
 // What the kernel answered, as a Reason: the one table from errno to refusal.
 import { Failure, type Reason } from "../core/failure.ts";
 
+/** What a disk answers that fails, or is gone: EUCLEAN is a file system's word for one that is damaged. */
+export const diskTrouble: readonly string[] =
+  "EIO EUCLEAN EBADMSG EBADE ENOLINK ENOMEDIUM ENXIO EREMOTEIO ESTALE ETIMEDOUT ENOTCONN ESHUTDOWN".split(
+    " ",
+  );
+
+/** Those of them for which Node has a number alone. */
+const nameless = new Map(
+  Object.entries({
+    52: "EBADE",
+    67: "ENOLINK",
+    74: "EBADMSG",
+    116: "ESTALE",
+    117: "EUCLEAN",
+    123: "ENOMEDIUM",
+  }),
+);
+
+const failing = ["unavailable", "the disk failed to read or write; look at the node's kernel log"] as const;
+
 const meanings = new Map<string, readonly [reason: Reason, why: string]>(
   Object.entries({
     ENOENT: ["not-found", "it does not exist"],
@@ -18,7 +38,7 @@ const meanings = new Map<string, readonly [reason: Reason, why: string]>(
     ENFILE: ["unavailable", "the node has no file descriptors left; raise fs.file-max"],
     ENOMEM: ["unavailable", "the node has no memory left for it"],
     EAGAIN: ["unavailable", "the plugin may have no more threads; raise the limit on its pod's processes"],
-    EIO: ["unavailable", "the disk failed to read or write; look at the node's kernel log"],
+    ...Object.fromEntries(diskTrouble.map((code) => [code, failing])),
     EROFS: ["unavailable", "the file system is read-only"],
     EACCES: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
     EPERM: ["unavailable", "the plugin may not; run it as root, in a privileged container"],
@@ -48,5 +68,7 @@ export function threadFailure(cause: unknown, attempt: string): Failure {
 /** The code of a system call's error, such as `ENOENT`. */
 export function errorCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : undefined;
+  if (typeof code !== "string") return undefined;
+  const [, number = ""] = /^(?:Unknown system error -|E)(\d+)$/.exec(code) ?? [];
+  return nameless.get(number) ?? code;
 }
