@@ -17,8 +17,8 @@ const answers = new Map<number, Answer>();
 
 function toSent(error: unknown): SentError {
   const code = codeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
-  return { message, ...(code === undefined ? {} : { code }) };
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { message, ...(stack === undefined ? {} : { stack }), ...(code === undefined ? {} : { code }) };
 }
 
 function fail(id: number, error: unknown): void {

@@ -88,6 +88,6 @@ export class Received implements Reply {
   }
 }
 
-function toError({ message, code }: SentError): Error {
-  return Object.assign(new Error(message), code === undefined ? {} : { code });
+function toError({ message, ...own }: SentError): Error {
+  return Object.assign(new Error(message), own);
 }

@@ -21,7 +21,7 @@ export type ToReceiver =
 export type Ending = "whole" | "fewer" | "more";
 
 /** An error as it crosses to another thread; `code` is what it or its cause has. */
-export type SentError = { readonly message: string; readonly code?: string };
+export type SentError = { readonly message: string; readonly stack?: string; readonly code?: string };
 
 /** The last three end the answer: nothing of it is written afterwards. */
 export type FromReceiver =

@@ -47,6 +47,22 @@ describe("Receivers", () => {
     expect(told.at(-1)?.end).toBe(content.length);
   });
 
+  it("send() rejects with what the other thread met, and where", async () => {
+    const { receivers } = await setUp();
+    const wrong = {
+      method: "GET",
+      url: new URL("http://127.0.0.1:1/"),
+      headers: { "x y": "z" },
+      trust: {},
+    } as const;
+    const error = await receivers.send(wrong, never).catch((error: unknown) => error);
+    expect(error).toMatchObject({
+      code: "UND_ERR_INVALID_ARG",
+      message: "invalid header key",
+      stack: expect.stringContaining("transport.ts"),
+    });
+  });
+
   it("send() uses the same threads for all questions, and ends them when there is nothing to do", async () => {
     const { receivers, ask } = await setUp({ idleMs: 1 });
     const answers = await Promise.all(Array.from({ length: 6 }, async () => await pourAll(await ask())));
