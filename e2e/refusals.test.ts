@@ -508,9 +508,12 @@ describe("publish at a target", () => {
     await nothingLeft(plugin);
   });
 
-  it("that is another's mount refuses, both ways, and leaves it", async () => {
+  it.each([
+    ["mount", ["-t", "tmpfs", "other"]],
+    ["overlay", ["-t", "overlay", "-o", "ro,lowerdir=/etc:/usr", "other"]],
+  ])("that is another's %s refuses, both ways, and leaves it", async (_, mount) => {
     const { pod, target } = await oddTarget((at) => mkdir(at).then(() => undefined));
-    await execa("mount", ["-t", "tmpfs", "other", target]);
+    await execa("mount", [...mount, target]);
     try {
       const volume = await podVolume(plugin, { attributes: good(), pod, target });
       const calls = [() => volume.publish(), () => volume.unpublish()];

@@ -159,12 +159,27 @@ describe("hostsFor()", () => {
   });
 
   it("takes a server that is another host as a mirror: its word is no proof", async () => {
-    const files = { "/certs.d/_default/hosts.toml": 'server = "https://proxy.example"' };
+    const said = ["[header]", 'authorization = "Basic proxy"'].join("\n");
+    const server = `server = "http://proxy.example"\nskip_verify = true\n${said}`;
+    const files = { "/certs.d/_default/hosts.toml": server };
     const { order, upstream } = await book({ files }).hostsFor(access("r.example"));
     expect(order).toMatchObject([
-      { kind: "mirror", origin: "https://proxy.example", namespace: "r.example" },
+      {
+        kind: "mirror",
+        origin: "http://proxy.example",
+        namespace: "r.example",
+        headers: { authorization: "Basic proxy" },
+        trust: { skipVerify: true },
+      },
     ]);
-    expect(upstream).toMatchObject({ kind: "upstream", origin: "https://r.example" });
+    // Nor is the registry reached as that host is, or shown what is meant for it.
+    expect(upstream).toMatchObject({
+      kind: "upstream",
+      origin: "https://r.example",
+      prefix: "/v2",
+      headers: {},
+    });
+    expect(upstream.trust).toEqual({});
   });
 
   it("reads the directory again after a while", async () => {

@@ -107,6 +107,19 @@ describe("pushVersion()", () => {
     expect(seen.at(-1)).toBe(stop);
   });
 
+  it("does not call missing what a registry loses before it is tagged: to who deletes that would sound like done", async () => {
+    const { kit, registry, access } = await setting();
+    const version = await kit.version(access, { time: 1, texts: ["one", "two"] });
+    const lose = async (step: PushStep) => {
+      if (step === "checked") registry.pushes.lose(version.layers[0]?.digest as never);
+    };
+    const failure = await failureOf(push(kit, version, { onStep: lose }));
+    expect(failure).toMatchObject({ reason: "unavailable" });
+    expect(failure.message).toContain("lost a blob that it had a moment ago; it is sent again later");
+    expect(registry.pushes.tags()).toEqual([]);
+    expect(await push(kit, version)).toMatchObject(pushed(version.digest));
+  });
+
   it("ends with the signal's reason when it is given up, with nothing tagged", async () => {
     const { kit, registry, access } = await setting();
     const controller = new AbortController();

@@ -44,10 +44,10 @@ export function newestLocal(
   for (const record of records) {
     const { cache } = record.settings;
     if (cache?.key !== key || cache.repository !== repository || cache.host !== host) continue;
-    const { commit, push, id } = record;
+    const { commit, id } = record;
     if (commit === undefined || !isPending(record) || !may(record)) continue;
     // Trouble never becomes content, by this way neither.
-    if (push?.isKeyless === true || whyKeyless(record, boot, undefined) !== undefined) continue;
+    if (whyKeyless(record, boot, undefined) !== undefined) continue;
     const version = { timeMs: commit.timeMs, id };
     if (newest !== undefined && compareVersions(newest.version, version) > 0) continue;
     newest = { version, layers: layersOfCommit(record), ...baseBytesOf(record) };
