@@ -178,6 +178,22 @@ describe("mirrors", () => {
     });
   });
 
+  it("that ask for credentials get none of the registry's, which are for it alone", async () => {
+    const [registry, mirror] = [await double(), await double()];
+    const rig = rigFor([{ url: mirror.origin }]);
+    const challenge = { "www-authenticate": `Basic realm="${registry.host}"` };
+    const refusal = { kind: "status", status: 401, headers: challenge } as const;
+    for (const each of [mirror, registry])
+      each.spoilWhere(({ headers }) => headers["authorization"] === undefined, refusal, 99);
+    const credentials = { kind: "basic", username: "ann", password: "s3cret-word" } as const;
+    const fetch = async () =>
+      await rig.reader.fetchManifest({ ...accessTo(registry.host), credentials }, digest, never);
+    for (let again = 0; again < 2; again++) expect((await fetch()).source.kind).toBe("upstream");
+    expect(mirror.count("manifests")).toBeGreaterThan(0);
+    expect(mirror.asked.filter(({ headers }) => headers["authorization"] !== undefined)).toEqual([]);
+    expect(registry.asked.some(({ headers }) => headers["authorization"] !== undefined)).toBe(true);
+  });
+
   it("with their own headers get those, and nobody else: neither the registry nor where they redirect to", async () => {
     const [registry, mirror, storage] = [await double(), await double(), await double()];
     const files = {

@@ -58,3 +58,14 @@ describe("a claim whose Record cannot be read", () => {
     expect(await node.mounts.list()).toEqual([]);
   });
 });
+
+describe("ClaimRecords.remove()", () => {
+  it("is for good: no power loss brings the Record of a claim back that is told to be deleted", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    await createClaim(deps, createRequest(), call);
+    await deleteClaim(deps, { volumeId, secrets: new Map() }, call);
+    node.files.losePower();
+    expect((await node.startClaims()).claims.all.size).toBe(0);
+  });
+});

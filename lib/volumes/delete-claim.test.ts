@@ -39,6 +39,27 @@ function guarded(deps: Deps): Deps {
 const secrets = new Map([["password", "p"]]);
 
 describe("deleteClaim()", () => {
+  it("takes what a stop of the plugin cuts short for no failure: nothing is let go for it", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const stopping = new AbortController();
+    const push = async () => {
+      stopping.abort(new Error("the plugin stops"));
+      return await Promise.reject(new Failure("unavailable", "could not be asked while the plugin stops"));
+    };
+    const parameters = new Map([...cached, ["push-deadline", "0s"]]);
+    const { volumeId } = await createClaim(deps, createRequest({ parameters }), call);
+    await stageClaim(deps, stageRequest(volumeId), call);
+    await unstageClaim(deps, { volumeId, path: staging }, call);
+    const request = { volumeId, secrets };
+    const stopped = deleteClaim({ ...deps, push, signal: stopping.signal }, request, call);
+    await expect(stopped).rejects.toEqual(being("unavailable"));
+    const again = await node.startClaims();
+    expect(again.claims.require(volumeId)).toMatchObject({ commit: {} });
+    await deleteClaim(again, request, call);
+    expect(node.pushes).toEqual([volumeId]);
+  });
+
   it("loses nothing of what a claim was built on for the secrets of that claim, whatever the deadline", async () => {
     const node = new ClaimNode();
     const deps = guarded(await node.startClaims());

@@ -51,6 +51,16 @@ describe("stageClaim()", () => {
     await stageClaim(deps, { ...stageRequest(other), path: elsewhere }, call);
   });
 
+  it("refuses a second path while it is staged at the first, mounted twice it would not know of itself", async () => {
+    await stageClaim(deps, { ...stageRequest(other), path: elsewhere }, call);
+    const second = { ...stageRequest(other), path: `${elsewhere}-2` };
+    const before = await node.mounts.list();
+    await expect(stageClaim(deps, second, call)).rejects.toEqual(being("conflict"));
+    expect(await node.mounts.list()).toEqual(before);
+    await unstageClaim(deps, { volumeId: other, path: elsewhere }, call);
+    await stageClaim(deps, second, call);
+  });
+
   it("lets of two claims that are staged at one path at once only one be mounted there", async () => {
     const third = (await createClaim(deps, createRequest({ name: "third" }), call)).volumeId;
     const ends = await Promise.allSettled(
