@@ -16,12 +16,10 @@ const LAST_PROJECT = 0xfffffffe;
 
 const projects = z
   .strictObject({
-    base: z
-      .int()
-      .min(1)
-      .max(LAST_PROJECT)
-      .default(FIRST_PROJECT)
-      .meta({ description: "The first XFS project id that is Larder's to give." }),
+    base: z.int().min(1).max(LAST_PROJECT).default(FIRST_PROJECT).meta({
+      description:
+        "The first XFS project id that is Larder's to give; each plugin on one file system needs a range of its own.",
+    }),
     count: z.int().min(1).max(LAST_PROJECT).default(65_536).meta({ description: "How many of them are." }),
   })
   .superRefine(({ base, count }, context) => {

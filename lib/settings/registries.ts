@@ -30,7 +30,10 @@ const mirror = z.strictObject({
     .array(z.enum(["pull", "resolve"]))
     .min(1)
     .default(["pull", "resolve"])
-    .meta({ description: "What it is asked for: blobs and manifests (`pull`), what tags mean (`resolve`)." }),
+    .meta({
+      description:
+        "What it is asked for: blobs and manifests (`pull`), what tags mean (`resolve`), but for the heads of caches.",
+    }),
   ca: files.exactOptional().meta({ description: "A file of authorities (PEM) for it, or several." }),
   skipVerify: z.boolean().default(false).meta({ description: "Take any certificate." }),
   headers: z

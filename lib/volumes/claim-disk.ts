@@ -31,9 +31,15 @@ export function placesAt(root: string, name: string): Places {
   return { directory, upper: path.join(directory, "upper"), work: path.join(directory, "work") };
 }
 
-/** The directory of the lowest layer under a claim that starts from nothing. */
-export function emptyLayer(root: string): string {
-  return path.join(root, "empty");
+/** These directories, or where there are none that of a layer with nothing in it, which is there when it resolves. */
+export async function orEmptyLayer(
+  { files, root }: Pick<ClaimDiskDeps, "files" | "root">,
+  below: readonly string[],
+): Promise<readonly string[]> {
+  if (below.length > 0) return below;
+  const empty = path.join(root, "empty");
+  await files.makeDirectory(empty);
+  return [empty];
 }
 
 /** The claim's directory is there, in its project, and limited; before anything else is made in it. */

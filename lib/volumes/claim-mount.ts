@@ -2,7 +2,7 @@
 import type { ClaimRecord } from "../core/claim-record.ts";
 import { Failure } from "../core/failure.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
-import { emptyLayer, placesOf } from "./claim-disk.ts";
+import { orEmptyLayer, placesOf } from "./claim-disk.ts";
 import { mountWritable, type WritableDeps } from "./mount-writable.ts";
 
 /**
@@ -14,19 +14,13 @@ export async function mountClaim(
   record: ClaimRecord,
   target: string,
 ): Promise<void> {
-  const { files, root, flags, context } = deps;
+  const { root, flags, context } = deps;
   await refuseInUse(deps, record, "stage");
-  const below = standsOn(deps, record);
-  if (below.length === 0) await files.makeDirectory(emptyLayer(root));
+  const below = await orEmptyLayer(deps, standsOn(deps, record));
   const { layout, durability } = record.settings;
   const writable = { places: placesOf(root, record), layout, isVolatile: durability === "volatile" };
   const view = { ...flags, ...(context === undefined ? {} : { context }) };
-  await mountWritable(
-    deps,
-    view,
-    { ...writable, below: below.length === 0 ? [emptyLayer(root)] : below },
-    target,
-  );
+  await mountWritable(deps, view, { ...writable, below }, target);
 }
 
 /** Its base, or that made over for its pods' group: topmost first. */

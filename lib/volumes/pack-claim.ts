@@ -9,7 +9,7 @@ import { formatPackProgress } from "../core/progress.ts";
 import type { Reader } from "../registry/reader.ts";
 import type { ClaimLayers } from "../trees/claim-layers.ts";
 import type { ClaimDeps } from "./claim-deps.ts";
-import { emptyLayer } from "./claim-disk.ts";
+import { orEmptyLayer } from "./claim-disk.ts";
 import type { Packed, Told } from "./delete-claim.ts";
 import { type KeptPack, keepPack, takeUpPack } from "./kept-pack.ts";
 import type { LayerUse } from "./layer-use.ts";
@@ -145,7 +145,8 @@ async function packAll(
   output: Output,
   watch: PackWatch,
 ): Promise<PackedTree> {
-  const job = { below: [emptyLayer(deps.root)], kind: "plain", compare: "exact", devices } as const;
+  const below = await orEmptyLayer(deps, []);
+  const job = { below, kind: "plain", compare: "exact", devices } as const;
   return await deps.packer.packDelta({ ...job, ...output }, watch);
 }
 
@@ -171,7 +172,8 @@ async function isStillEmpty(deps: PackDeps, record: ClaimRecord): Promise<boolea
 }
 
 /** Topmost first, as the packer wants them. */
-async function treesOf({ trees, files, root }: PackDeps, record: ClaimRecord) {
+async function treesOf(deps: PackDeps, record: ClaimRecord) {
+  const { trees } = deps;
   const { base, commit, volumeId } = record;
   const [upper] = commit === undefined ? [] : (trees.contents([commit.layer]) ?? []);
   const below = trees.contents(base?.layers ?? []);
@@ -181,9 +183,7 @@ async function treesOf({ trees, files, root }: PackDeps, record: ClaimRecord) {
       `Cannot pack the volume "${volumeId}": layers of it are gone from this node; delete it with the policy "discard"`,
     );
   }
-  if (below.length > 0) return { upper, below };
-  await files.makeDirectory(emptyLayer(root));
-  return { upper, below: [emptyLayer(root)] };
+  return { upper, below: await orEmptyLayer(deps, below) };
 }
 
 /** Empty, whatever an earlier attempt left. */

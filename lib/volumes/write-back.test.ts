@@ -439,6 +439,24 @@ describe("deleteClaim() with what packClaim() and pushClaim() do", () => {
     expect(contentOf(path.join(folder, "plain"))).toEqual(contentOf(await here.show()));
   });
 
+  it("packs all of a copy on a node where no claim has begun with nothing yet", async () => {
+    const first = newNode();
+    await round(first, await first.start(), "one", fillFirst);
+    const node = newNode();
+    await round(
+      node,
+      await node.start(),
+      "two",
+      (copy) => rmSync(path.join(copy, "deep"), { recursive: true }),
+      {
+        layout: "copy",
+        format: "portable",
+      },
+    );
+    await oras("pull", "--plain-http", "--output", "plain", `${repository()}:main`);
+    expect(listOf(path.join(folder, "plain"))).toEqual(["gone", "run"]);
+  });
+
   it("pushes only the change under the layout copy, and attaches the copy as one Layer here", async () => {
     const node = newNode();
     const deps = await node.start();
