@@ -1,4 +1,5 @@
 // What runs as a test, and in what order of patience.
+import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const rooms = ["lib", "csi", "tools", "testing", "e2e"];
@@ -12,6 +13,8 @@ export default defineConfig({
     include: rooms.map((room) => `${room}/**/*.${tests}.ts`),
     exclude: tests === "test" ? ["**/*.vm.test.ts", "**/*.power.test.ts"] : [],
     pool: "forks",
+    // The emulated machine sees this one's files, and cannot write to them.
+    env: tests === "test" ? { LARDER_TEST_COMPILED: path.resolve(".cache/compiled") } : {},
     // Only for what hangs: no test is about how fast this machine is at the moment.
     testTimeout: 300_000 * slowness,
     hookTimeout: 300_000 * slowness,

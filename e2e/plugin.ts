@@ -9,6 +9,7 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { tool } from "../testing/tool.ts";
 import { type CsiClient, openCsi } from "./client.ts";
+import { shareCompiled } from "./compiled.ts";
 import { mountsUnder } from "./mounts.ts";
 
 const top = path.resolve(import.meta.dirname, "..");
@@ -41,6 +42,8 @@ export type PluginOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** An existing folder, kept on disposal; by default a new one that goes. */
   readonly folder?: string;
+  /** Its compiled code is its own, as on a node. */
+  readonly compilesItself?: boolean;
   /** What is run instead of csi/main.ts. */
   readonly program?: string;
 };
@@ -51,6 +54,8 @@ export async function openPlugin(options: PluginOptions = {}): Promise<Plugin> {
   const places = placesIn(folder);
   for (const place of [places.root, path.dirname(places.socket), places.pods])
     await mkdir(place, { recursive: true });
+  if (options.compilesItself !== true)
+    await shareCompiled(options.environment?.["NODE_COMPILE_CACHE"] ?? path.join(places.root, "compile"));
   // Without a pool, which would take its share of the disk for every test.
   const usual = { metrics: { address: "127.0.0.1:0" }, quota: "off", oras: await tool("oras") };
   await writeFile(places.config, JSON.stringify({ ...usual, ...options.settings }));

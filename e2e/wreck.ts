@@ -71,6 +71,7 @@ export class Wreck implements AsyncDisposable {
       folder,
       settings: { registries: [{ match: registry.host, plainHttp: true }], pull: { rangeBytes: "4Mi" } },
       environment: { NODE_COMPILE_CACHE: path.join(this.root, "compile") },
+      compilesItself: true,
     });
   }
 
