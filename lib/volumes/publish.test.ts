@@ -589,6 +589,20 @@ describe("recover()", () => {
     expect(await node.remains(here.target)).toEqual(published);
   });
 
+  it("keeps the volume of a pod whose directory cannot be looked at: only its absence lets it go", async () => {
+    const node = new TestNode();
+    const request = await podRequest(node);
+    await publish(await node.start(), request, call);
+    const list = node.files.list.bind(node.files);
+    node.files.list = async (at) => {
+      if (at.endsWith("/pods/pod-1")) throw new Failure("unavailable", "the disk does not answer");
+      return await list(at);
+    };
+    await node.start();
+    node.files.list = list;
+    expect(await node.remains(request.target)).toEqual(published);
+  });
+
   it.each([
     ["empty", ""],
     ["of zeros", "\0\0\0"],
