@@ -78,6 +78,30 @@ describe("createClaim()", () => {
     expect(deps.claims.all.size).toBe(1);
   });
 
+  it("leaves nothing of one either that found no room when it was asked for again, after it was told pending", async () => {
+    const node = new ClaimNode();
+    const deps = await node.startClaims();
+    const parameters = new Map([
+      ["repository", "r.example/caches/${cache}"],
+      ["cache", "m2"],
+    ]);
+    const asked = createRequest({ parameters });
+    const pending = AbortSignal.abort(new Failure("pending", "The base is looked for"));
+    await expect(createClaim(deps, asked, { ...call, signal: pending })).rejects.toEqual(being("pending"));
+    expect(deps.claims.all.size).toBe(1);
+    const full = async () => await Promise.reject(new Failure("full", "Cannot limit: no space left"));
+    node.quotas.setLimits = full;
+    await expect(createClaim(deps, asked, call)).rejects.toEqual(being("full"));
+    expect(await remains(node)).toEqual(nothing);
+    expect(deps.claims.all.size).toBe(0);
+    Reflect.deleteProperty(node.quotas, "setLimits");
+    await createClaim(deps, asked, call);
+    // One that was told of stays.
+    node.quotas.setLimits = full;
+    await expect(createClaim(deps, asked, call)).rejects.toEqual(being("full"));
+    expect(deps.claims.all.size).toBe(1);
+  });
+
   it("gives projects that nobody has, to claims made at once too", async () => {
     const node = new ClaimNode();
     const deps = await node.startClaims();

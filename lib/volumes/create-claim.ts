@@ -8,7 +8,7 @@ import { checkCapabilities } from "./claim-capability.ts";
 import { clearDisk, ensureDisk } from "./claim-disk.ts";
 import { type PendingDeps, readPolicy, withRoom } from "./claim-room.ts";
 import type { FindDeps } from "./lease-base.ts";
-import { lookForBase } from "./look-for-base.ts";
+import { isLookedFor, lookForBase } from "./look-for-base.ts";
 import type { Call, ClaimAnswer, CreateClaimRequest } from "./requests.ts";
 
 type Wishes = ReturnType<typeof parseClaim>;
@@ -43,7 +43,8 @@ export async function createClaim(
     if (record !== existing) noteMade(deps, record);
     return toAnswer(await lookForBase(deps, record, { secrets: request.secrets, call }));
   } catch (error) {
-    if (record !== existing && !isAskedAgain(error)) await undo(deps, record);
+    const isTold = record === existing && isLookedFor(record);
+    if (!isTold && !isAskedAgain(error)) await undo(deps, record);
     throw error;
   }
 }
@@ -51,7 +52,7 @@ export async function createClaim(
 /** By the same caller of this node. After anything else the claim is made elsewhere or not at all, and nobody deletes it here. */
 const isAskedAgain = (error: unknown) => isFailure(error, "pending") || isFailure(error, "unavailable");
 
-/** Nothing of what this call made is left: nobody was told of it. */
+/** Nothing of what this call, or one that ended `pending`, made is left: nobody was told of it. */
 async function undo(deps: CreateDeps, record: ClaimRecord): Promise<void> {
   try {
     await clearDisk(deps, record);

@@ -25,7 +25,7 @@ export async function lookForBase(
   record: ClaimRecord,
   { secrets, call }: Looking,
 ): Promise<ClaimRecord> {
-  if (!hasSource(record) || record.look !== undefined || record.base !== undefined) return record;
+  if (isLookedFor(record)) return record;
   const atMs = deps.clock.now();
   const patienceMs = Math.min(LOOK_MS, (call.deadline - atMs) / 4);
   const { answers, warning } = await withPatience(deps.clock, { signal: call.signal, patienceMs }, (asking) =>
@@ -37,6 +37,11 @@ export async function lookForBase(
   await deps.claims.write(looked);
   if (warning !== undefined) deps.log.warn(warning, { volume: record.volumeId });
   return looked;
+}
+
+/** Whether that was done, or is not called for. Until then no call for the claim was answered with OK. */
+export function isLookedFor(record: ClaimRecord): boolean {
+  return !hasSource(record) || record.look !== undefined || record.base !== undefined;
 }
 
 const hasSource = ({ settings: { cache, from }, terms }: ClaimRecord) =>
