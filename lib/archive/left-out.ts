@@ -19,6 +19,8 @@ export function whyLeftOut(name: Name, { type }: EntryStatus, pathBytes: number)
 export const DEVICE_NOTE = "it is a device node";
 /** Of the attributes alone: the entry itself is packed. */
 export const MARKS_NOTE = "its attributes trusted.overlay.* would be orders to overlays elsewhere";
+/** Likewise. */
+export const XATTRS_NOTE = "its extended attributes are more than an archive takes of one entry, 512 KiB";
 
 export function isDevice({ type }: EntryStatus): boolean {
   return type === "character" || type === "block";

@@ -470,3 +470,47 @@ describe("trimLayer()", () => {
     expect(() => trimLayer(layer, journal, pace)).toThrow("is cut");
   });
 });
+
+describe("more extended attributes than an archive takes of one entry", () => {
+  it("stay out alone, and are told by name, in a change and in a whole", async () => {
+    const upper = scratch.directory();
+    // Other file systems hold less on an inode.
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m,mode=755", "none", upper]);
+    try {
+      fs.mkdirSync(path.join(upper, "d"));
+      fs.writeFileSync(path.join(upper, "few"), "few");
+      fs.writeFileSync(path.join(upper, "many"), "many");
+      fs.linkSync(path.join(upper, "many"), path.join(upper, "twin"));
+      using directory = Directory.open(upper);
+      const give = (name: string, count: number) => {
+        for (let number = 0; number < count; number++)
+          writeXattr({ directory, name }, `security.of-${String(number)}`, Buffer.alloc(60_000, 7));
+      };
+      for (const [name, count] of [
+        ["d", 9],
+        ["few", 8],
+        ["many", 9],
+      ] as const)
+        give(name, count);
+      const claim = new Claim(scratch, []);
+      const merged = {
+        layers: [upper],
+        directory: scratch.directory(),
+        compression: "zstd",
+        layerMax: 2 ** 30,
+      } as const;
+      for (const { leftOut, parts } of [await claim.pack({ upper }), await packMerged(merged)]) {
+        expect(leftOut).toEqual({
+          count: 2,
+          first: [
+            expect.stringMatching(/^"d\/?": its extended attributes/),
+            expect.stringMatching(/^"many": /),
+          ],
+        });
+        expect(listed(parts[0]?.path ?? "")).toEqual(["./", "d/", "few", "many", "twin"]);
+      }
+    } finally {
+      execFileSync("umount", [upper]);
+    }
+  });
+});

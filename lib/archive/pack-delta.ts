@@ -83,7 +83,7 @@ class DeltaPacker {
     this.#job = job;
     this.#tally = tally;
     this.#parts = parts;
-    this.#writer = new TreeWriter(parts, job);
+    this.#writer = new TreeWriter(parts, job, this.#leftOut);
     this.#journal = new TrimJournal(job.directory);
     this.#isWhole = job.kind === "plain";
   }

@@ -35,7 +35,7 @@ class MergedPacker implements Disposable {
     this.#parts = parts;
     this.#tally = tally;
     this.#view = new MergedDescent(job.layers);
-    this.#writer = new TreeWriter(parts, job);
+    this.#writer = new TreeWriter(parts, job, this.#leftOut);
   }
 
   [Symbol.dispose](): void {

@@ -7,6 +7,7 @@ import type { Place } from "./copy-entry.ts";
 import { findPieces } from "./data-pieces.ts";
 import { WHITEOUT } from "./entry-name.ts";
 import { OPAQUE } from "./entry-rules.ts";
+import { type LeftOutNotes, XATTRS_NOTE } from "./left-out.ts";
 import { DEVICE_XATTR, isZeroDevice, YES } from "./overlay-marks.ts";
 import { packFailure } from "./pack-failure.ts";
 import type { PackedParts, PackOutput } from "./packed-parts.ts";
@@ -31,6 +32,7 @@ const MARK: Attributes = { mode: 0o600, uid: 0, gid: 0, mtime: { seconds: 0, nan
 export class TreeWriter {
   readonly #parts: PackedParts;
   readonly #linksInRoot: boolean;
+  readonly #leftOut: LeftOutNotes;
   readonly #levels: Level[] = [];
   readonly #links = new Map<string, { readonly path: string; left: number }>();
   /** Of the directory it is in, with its slash; nothing for the root. */
@@ -38,10 +40,14 @@ export class TreeWriter {
   #entries = 0;
   #bytes = 0;
 
-  /** `linksInRoot`: see PackOutput. */
-  constructor(parts: PackedParts, { linksInRoot = false }: Pick<PackOutput, "linksInRoot">) {
+  constructor(
+    parts: PackedParts,
+    { linksInRoot = false }: Pick<PackOutput, "linksInRoot">,
+    leftOut: LeftOutNotes,
+  ) {
     this.#parts = parts;
     this.#linksInRoot = linksInRoot;
+    this.#leftOut = leftOut;
   }
 
   get entries(): number {
@@ -123,6 +129,7 @@ export class TreeWriter {
     entry: PackedEntry,
     what: Pick<TarEntry, "type" | "target"> & Partial<Pick<TarEntry, "device">>,
   ): Promise<void> {
+    if (what.type !== "link") this.#noteXattrs(this.pathOf(entry.name), entry.attributes);
     await this.#write({
       ...toEntry(this.pathOf(entry.name), { ...what, attributes: entry.attributes }),
       ...what,
@@ -132,6 +139,7 @@ export class TreeWriter {
   async #addFile(entry: PackedEntry): Promise<void> {
     const { directory, name, status, attributes } = entry;
     const path = this.pathOf(name);
+    this.#noteXattrs(path, attributes);
     const made = { ...toEntry(path, { type: "file", attributes }), size: status.size };
     try {
       const fd = directory.openFile(name);
@@ -172,12 +180,17 @@ export class TreeWriter {
     while (from > 0 && this.#levels[from - 1]?.announcedIn !== part) from--;
     for (const level of this.#levels.slice(from)) {
       const path = this.#path.slice(0, level.pathLength) || "./";
+      if (level.announcedIn === undefined) this.#noteXattrs(path, level.attributes);
       await this.#parts.write(
         formatEntry(toEntry(path, { type: "directory", attributes: level.attributes })),
       );
       level.announcedIn = part;
       this.#entries++;
     }
+  }
+
+  #noteXattrs(path: string, { xattrs }: Attributes): void {
+    if (!doFit(xattrs)) this.#leftOut.add(path, XATTRS_NOTE);
   }
 
   /** The first name of the same inode; nothing where this is it, or is to be a file of its own. */
@@ -197,7 +210,7 @@ function toEntry(
   { type, attributes }: { readonly type: TarEntry["type"]; readonly attributes: Attributes },
 ): TarEntry {
   const { mode, uid, gid, mtime } = attributes;
-  const xattrs = attributes.xattrs.map(([key, value]) => [key, Buffer.from(value)] as const);
+  const xattrs = doFit(attributes.xattrs) ? attributes.xattrs : [];
   return {
     name,
     type,
@@ -208,12 +221,12 @@ function toEntry(
     size: 0,
     mtime,
     device: NO_DEVICE,
-    xattrs: fitting(xattrs),
+    xattrs: xattrs.map(([key, value]) => [key, Buffer.from(value)] as const),
   };
 }
 
 /** An extended header holds the path twice and the attributes; more of these than readers take stay out. */
-function fitting(xattrs: TarEntry["xattrs"]): TarEntry["xattrs"] {
+function doFit(xattrs: Attributes["xattrs"]): boolean {
   const bytes = xattrs.reduce((sum, [key, value]) => sum + key.length + value.length + 64, 0);
-  return bytes > LARGEST_PAX / 2 ? [] : xattrs;
+  return bytes <= LARGEST_PAX / 2;
 }
