@@ -22,7 +22,7 @@ const mount2 = libcFunction(
   "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)",
 );
 const umount2 = libcFunction("int umount2(const char *target, int flags)");
-const syncfs2 = libcFunction("int syncfs(int fd)");
+const syncfs2 = libcFunction("int syncfs(int fd)", { mostCalls: 1 });
 // Not all C libraries in use have functions of their own for these.
 const open_tree = libcFunction("long syscall(long n, int directory, const char *path, unsigned int flags)");
 const move_mount = libcFunction(
